@@ -1,0 +1,18 @@
+//! The language between the Skiff CLI and its agent: frames, messages, protocol version, exit codes.
+//!
+//! Pure data. Must not do IO: readers and writers turn bytes into frames with [`Decoder`] and
+//! [`Frame::encode`], and move the bytes themselves.
+
+mod exit;
+mod frame;
+mod job;
+mod message;
+pub mod paths;
+
+pub use exit::ExitStatus;
+pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};
+pub use job::{JobId, JobRecord, JobSpec, JobStatus};
+pub use message::{DockerState, Fault, FaultKind, Hello, LogSource, Request, Response};
+
+/// Version of the protocol that this build speaks. A peer may be one apart, never more.
+pub const PROTOCOL_VERSION: u16 = 1;

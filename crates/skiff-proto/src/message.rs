@@ -1,0 +1,160 @@
+//! The requests that a client makes of the agent, and its answers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{JobId, JobRecord, JobSpec};
+
+/// The first frame of each side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The highest protocol version that the sender speaks.
+    pub protocol: u16,
+    /// The sender's build, for messages only.
+    pub build: String,
+    /// Set by the agent: an identity that changes whenever the agent restarts.
+    #[serde(default)]
+    pub boot: String,
+}
+
+/// What a client asks for; each request has an id, and its answer carries the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Data frames of this id carry a tar archive that is unpacked into `~/sky_workdir`; `End` ends it.
+    /// Answered by `Done` only when everything is on disk.
+    Workdir,
+    /// Queue a job.
+    Submit {
+        /// The job.
+        job: JobSpec,
+    },
+    /// Send a job's output as data frames of this id, from `offset`, then the final record.
+    Logs {
+        /// Which job.
+        job: LogSource,
+        /// First byte wanted. A client that lost its connection asks for the first byte it has not seen.
+        offset: u64,
+        /// Only the last so many lines of what is there already; ignored unless `offset` is 0.
+        #[serde(default)]
+        tail: Option<u64>,
+        /// Whether to wait for more until the job ends.
+        follow: bool,
+    },
+    /// All jobs, oldest first.
+    Queue,
+    /// Cancel these jobs, or every unfinished one where the list is empty.
+    Cancel {
+        /// The jobs' numbers.
+        jobs: Vec<JobId>,
+    },
+    /// What the agent knows of Docker in this pod.
+    Docker,
+    /// End all jobs and the daemon, answer, and exit with 0.
+    Shutdown,
+}
+
+/// Which job's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The newest job.
+    Latest,
+    /// By its number.
+    Id(JobId),
+    /// By the client's own id of the submission (sent right behind a `Submit`, without waiting).
+    Submission(String),
+}
+
+/// The agent's answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "snake_case")]
+pub enum Response {
+    /// Done; nothing more to say.
+    Done,
+    /// The job is in the queue and its record on disk.
+    Submitted {
+        /// Its record.
+        job: JobRecord,
+    },
+    /// Sent before a log's first data frame: the job, and the offset of the first byte that follows.
+    LogStart {
+        /// The job's record now.
+        job: JobRecord,
+        /// The offset in the log of the first byte that will be sent.
+        offset: u64,
+    },
+    /// The log's end as far as asked for: final when the job has ended.
+    LogEnd {
+        /// The job's record now.
+        job: JobRecord,
+    },
+    /// Some jobs, oldest first.
+    Jobs {
+        /// Their records.
+        jobs: Vec<JobRecord>,
+    },
+    /// Docker's state.
+    Docker {
+        /// The state.
+        state: DockerState,
+    },
+    /// It could not be done.
+    Failed {
+        /// Why.
+        fault: Fault,
+    },
+}
+
+/// What the agent knows of the Docker daemon beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "docker")]
+pub enum DockerState {
+    /// The task did not ask for Docker.
+    Off,
+    /// The daemon does not answer yet.
+    Starting,
+    /// The daemon answers.
+    Ready,
+    /// The daemon ended; the text is the tail of its log.
+    Failed {
+        /// The last lines that it wrote.
+        log: String,
+    },
+}
+
+/// Why the agent refused a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What kind of refusal, for code.
+    pub kind: FaultKind,
+    /// What happened, for people: a lower-case fragment without a period.
+    pub message: String,
+}
+
+/// The kinds of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The agent does not know the request: it is older or newer than the client.
+    Unsupported,
+    /// There is no such job.
+    NotFound,
+    /// The request's own content is wrong.
+    Invalid,
+    /// The pod's disk is full.
+    DiskFull,
+    /// Anything else that the system refused.
+    System,
+    /// The agent is going down.
+    ShuttingDown,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}

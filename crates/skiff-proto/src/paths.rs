@@ -1,0 +1,34 @@
+//! Where things lie in a Skiff pod. The compiler mounts them, the agent uses them.
+
+/// The `emptyDir` that every container of the pod shares.
+pub const ROOT: &str = "/skiff";
+/// Where the agent's parts are projected, in name order.
+pub const PARTS: &str = "/skiff/parts";
+/// Where each container assembles its own executable: `/skiff/bin/<container>`.
+pub const BIN: &str = "/skiff/bin";
+/// The agent's unix socket.
+pub const AGENT_SOCKET: &str = "/skiff/run/agent.sock";
+/// Its existence tells the sidecars that the agent has left on purpose and that they should end.
+pub const LEAVE_MARKER: &str = "/skiff/run/leave";
+/// Job records, one folder a job.
+pub const JOBS: &str = "/skiff/jobs";
+/// What `~/sky_workdir` links to.
+pub const WORKDIR: &str = "/skiff/sky_workdir";
+/// What `~/sky_logs` links to.
+pub const LOGS: &str = "/skiff/sky_logs";
+/// The home folder of a user who has no writable one.
+pub const HOME: &str = "/skiff/home";
+/// The Docker daemon's unix socket.
+pub const DOCKER_SOCKET: &str = "/skiff/docker/docker.sock";
+/// The daemon's log, kept by the sidecar wrapper.
+pub const DOCKER_LOG: &str = "/skiff/docker/daemon.log";
+/// What the wrapper found and chose, as JSON.
+pub const DOCKER_REPORT: &str = "/skiff/docker/report.json";
+/// The daemon's own data.
+pub const DOCKER_DATA: &str = "/var/lib/docker";
+/// Command-line tools that an init container copied, first on the task's `PATH`.
+pub const TOOLS_BIN: &str = "/skiff/tools/bin";
+/// Docker CLI plugins that an init container copied.
+pub const CLI_PLUGINS: &str = "/skiff/tools/cli-plugins";
+/// The group that owns the Docker socket, given to every container of the pod.
+pub const DOCKER_GROUP: u32 = 48_879;
