@@ -1,0 +1,32 @@
+//! Keys that Skiff writes on objects and selects by. Selectors use only `skiff.dev/*`.
+
+/// Marks everything that Skiff made.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`].
+pub const SKIFF: &str = "skiff";
+/// The larger whole: a cluster by its Kubernetes name.
+pub const PART_OF: &str = "app.kubernetes.io/part-of";
+/// The cluster's Kubernetes name.
+pub const CLUSTER: &str = "skiff.dev/cluster";
+/// The pod's number within its cluster; 0 is the head.
+pub const RANK: &str = "skiff.dev/rank";
+/// The hash of the user's name.
+pub const USER: &str = "skiff.dev/user";
+/// The build of the agent: on its Secrets, and on the pods that use it.
+pub const AGENT: &str = "skiff.dev/agent";
+/// Annotation: the cluster's name as the user typed it.
+pub const DISPLAY_NAME: &str = "skiff.dev/name";
+/// Annotation of the owner while a launch is under way; the value says whose and since when.
+pub const LAUNCHING: &str = "skiff.dev/launching";
+/// Annotation of a pod: hash of the specification it was created from.
+pub const SPEC_HASH: &str = "skiff.dev/spec-hash";
+/// Type of the owner Secret.
+pub const OWNER_TYPE: &str = "skiff.dev/cluster";
+/// Key of the record within the owner Secret.
+pub const RECORD_KEY: &str = "record.json";
+/// Name of the container that runs the task.
+pub const TASK_CONTAINER: &str = "task";
+/// Name of the container that runs the Docker daemon.
+pub const DOCKER_CONTAINER: &str = "docker";
+/// Name of the init container that copies command-line tools.
+pub const TOOLS_CONTAINER: &str = "tools";
