@@ -1,1 +1,48 @@
-//! Placeholder.
+//! Skiff's use cases: launch, exec, logs, queue, cancel, status, down.
+//!
+//! Each takes plain values, works on one [`skiff_kube::Cluster`] and tells its progress as [`Event`]s.
+//! It must not print, prompt, or read the environment.
+
+mod cluster;
+mod connect;
+mod down;
+mod event;
+mod follow;
+mod interrupt;
+mod job;
+mod launch;
+mod provision;
+mod session;
+mod status;
+mod workdir;
+
+pub use cluster::{ClusterError, SkiffCluster, find};
+pub use connect::{AgentError, Connection};
+pub use down::{DownError, Downed, down};
+pub use event::{Event, Reporter};
+pub use follow::{FollowError, LogOptions, Outcome, follow};
+pub use interrupt::Interrupt;
+pub use job::{ExecRequest, JobError, cancel, exec, queue};
+pub use launch::{LaunchError, LaunchRequest, Launched, Prepared, launch, prepare};
+pub use provision::ProvisionError;
+pub use session::SessionError;
+pub use status::{ClusterState, ClusterStatus, status};
+pub use workdir::WorkdirError;
+
+/// An agent executable that this build of Skiff can deliver.
+#[derive(Clone, Debug)]
+pub struct AgentExecutable {
+    /// Its architecture in Kubernetes' words: `amd64`.
+    pub architecture: &'static str,
+    /// Its bytes.
+    pub bytes: std::borrow::Cow<'static, [u8]>,
+}
+
+/// Who uses Skiff.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name that tables show.
+    pub name: String,
+    /// Eight hex digits that stand for the user in names and labels.
+    pub hash: String,
+}

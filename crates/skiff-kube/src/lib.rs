@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Skiff's way to a Kubernetes API server: contexts, facts, objects, watches, diagnosis, streams.
+//!
+//! It knows pods, Secrets and events; it must not know tasks, clusters of Skiff's own, or terminals.
+
+mod context;
+mod diagnosis;
+mod error;
+mod exec;
+mod facts;
+mod objects;
+mod pod_state;
+mod watch;
+
+pub use context::{Cluster, ContextError, Selection};
+pub use diagnosis::Diagnosis;
+pub use error::{ApiCause, ApiError};
+pub use exec::{ExecEnd, ExecStream};
+pub use objects::Kind;
+pub use pod_state::{PodState, Waiting, observe};
+pub use watch::{PodNews, PodUpdate};

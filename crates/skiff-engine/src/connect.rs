@@ -1,0 +1,119 @@
+//! From a pod's name to a conversation with its agent.
+
+use std::time::Duration;
+
+use skiff_kube::{ApiError, Cluster};
+use skiff_proto::{Request, Response};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::session::{Call, Session, SessionError};
+
+/// The container that the agent runs in.
+pub(crate) const CONTAINER: &str = "task";
+/// The agent's own client end in the pod.
+const CONNECT: &[&str] = &["/skiff/bin/task", "connect"];
+/// Time for the stream to be opened and greeted.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why the agent could not be spoken to.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The API server did not open a stream.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The stream was opened, and then the conversation failed.
+    #[error("cannot talk to the agent in pod {pod}")]
+    Session {
+        /// The pod.
+        pod: String,
+        /// Why.
+        #[source]
+        source: SessionError,
+    },
+}
+
+impl AgentError {
+    /// Whether another try may succeed: the connection is at fault, not the request.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_transient(),
+            Self::Session { source, .. } => matches!(source, SessionError::Lost(_)),
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Api(error) => error.hint(),
+            Self::Session {
+                source: SessionError::Version { .. },
+                ..
+            } => Some(
+                "take the cluster down and launch it again with this version of Skiff".to_owned(),
+            ),
+            Self::Session { .. } => None,
+        }
+    }
+}
+
+/// An open conversation with the agent of one pod.
+pub struct Connection {
+    pod: String,
+    session: Session,
+}
+
+impl Connection {
+    /// Opens a stream to the pod's agent and greets it.
+    pub async fn open(cluster: &Cluster, pod: &str) -> Result<Self, AgentError> {
+        let attempt = async {
+            let stream = cluster.exec(pod, CONTAINER, CONNECT).await?;
+            match Session::open(stream.stdin, stream.stdout).await {
+                Ok(session) => Ok(Self {
+                    pod: pod.to_owned(),
+                    session,
+                }),
+                Err(SessionError::Lost(_)) => {
+                    let reason = stream.end.reason().await;
+                    Err(Self::failed(pod, SessionError::Lost(reason)))
+                }
+                Err(source) => Err(Self::failed(pod, source)),
+            }
+        };
+        let seconds = OPEN_TIMEOUT.as_secs();
+        timeout(OPEN_TIMEOUT, attempt).await.unwrap_or_else(|_| {
+            Err(Self::failed(
+                pod,
+                SessionError::Lost(format!("no greeting within {seconds} s")),
+            ))
+        })
+    }
+
+    /// Makes a request and gives its answer.
+    pub async fn ask(&self, request: Request) -> Result<Response, AgentError> {
+        self.session
+            .ask(request)
+            .await
+            .map_err(|source| Self::failed(&self.pod, source))
+    }
+
+    pub(crate) async fn start(&self, request: Request) -> Result<Call, AgentError> {
+        self.session
+            .start(request)
+            .await
+            .map_err(|source| Self::failed(&self.pod, source))
+    }
+
+    /// Says in which pod a conversation failed.
+    pub(crate) fn failed(pod: &str, source: SessionError) -> AgentError {
+        AgentError::Session {
+            pod: pod.to_owned(),
+            source,
+        }
+    }
+
+    /// The pod at the other end.
+    pub(crate) fn pod(&self) -> &str {
+        &self.pod
+    }
+}

@@ -1,0 +1,157 @@
+//! Down: the agent ends the jobs and itself, then the pods go, then the owner Secret.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use globset::Glob;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use skiff_compile::labels;
+use skiff_kube::{ApiError, Cluster, PodState, PodUpdate, observe};
+use skiff_proto::Request;
+use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::cluster::{SkiffCluster, list};
+use crate::connect::Connection;
+use crate::provision::{CONTAINERS, wait_gone};
+use crate::{Event, Reporter, User};
+
+/// Time for the agent to end jobs and daemon: its own grace, and some.
+const LEAVE: Duration = Duration::from_secs(15);
+
+/// Why a cluster could not be taken down.
+#[derive(Debug, Error)]
+pub enum DownError {
+    /// The API server refused something.
+    #[error("cannot take down the cluster `{name}`")]
+    Api {
+        /// The cluster.
+        name: String,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
+}
+
+impl DownError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let Self::Api { source, .. } = self;
+        source.hint()
+    }
+}
+
+/// Which of the user's clusters names and globs mean, and which of them mean none.
+#[derive(Debug, Default)]
+pub struct Downed {
+    /// The clusters.
+    pub clusters: Vec<SkiffCluster>,
+    /// Names and globs without a match.
+    pub unmatched: Vec<String>,
+}
+
+impl Downed {
+    /// Finds the clusters that names and globs mean; `*` means all.
+    pub async fn find(
+        cluster: &Cluster,
+        user: &User,
+        patterns: &[String],
+    ) -> Result<Self, ApiError> {
+        let clusters = list(cluster, Some(user)).await?;
+        let mut found = Self::default();
+        for pattern in patterns {
+            let matches = matching(&clusters, pattern);
+            if matches.is_empty() {
+                found.unmatched.push(pattern.clone());
+            }
+            for cluster in matches {
+                if found.clusters.iter().all(|known| known.id != cluster.id) {
+                    found.clusters.push(cluster.clone());
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn matching<'a>(clusters: &'a [SkiffCluster], pattern: &str) -> Vec<&'a SkiffCluster> {
+    let glob = Glob::new(pattern).map(|glob| glob.compile_matcher());
+    clusters
+        .iter()
+        .filter(|cluster| {
+            cluster.record.name == pattern
+                || glob
+                    .as_ref()
+                    .is_ok_and(|glob| glob.is_match(&cluster.record.name))
+        })
+        .collect()
+}
+
+/// Takes a cluster down and returns once nothing of it is left.
+pub async fn down(
+    cluster: &Cluster,
+    skiff: &SkiffCluster,
+    reporter: &dyn Reporter,
+) -> Result<(), DownError> {
+    let name = &skiff.record.name;
+    reporter.event(Event::TakingDown {
+        cluster: name.clone(),
+    });
+    take_down(cluster, skiff)
+        .await
+        .map_err(|source| DownError::Api {
+            name: name.clone(),
+            source,
+        })
+}
+
+async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiError> {
+    let pods = cluster
+        .list::<Pod>(&format!("{}={}", labels::CLUSTER, skiff.id))
+        .await?;
+    for pod in &pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        if observe(pod, CONTAINERS) == PodState::Running {
+            // A dead agent is no obstacle: then the kubelet ends the pod.
+            let _ = timeout(LEAVE, leave(cluster, name)).await;
+        }
+        cluster
+            .delete::<Pod>(name, pod.metadata.uid.as_deref())
+            .await?;
+    }
+    for pod in &pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        wait_gone(cluster, name, pod.metadata.uid.as_deref()).await;
+    }
+    cluster
+        .delete::<Secret>(&skiff.id, Some(&skiff.uid))
+        .await?;
+    Ok(())
+}
+
+/// Asks the agent to leave and waits until its pod has ended: one that has is removed at once.
+async fn leave(cluster: &Cluster, pod: &str) {
+    let Ok(connection) = Connection::open(cluster, pod).await else {
+        return;
+    };
+    if connection.ask(Request::Shutdown).await.is_err() {
+        return;
+    }
+    let mut updates = cluster.watch_pod(pod);
+    while let Some(update) = updates.next().await {
+        match update {
+            PodUpdate::Gone => return,
+            PodUpdate::Is(pod) if ended(&pod) => return,
+            PodUpdate::Is(_) | PodUpdate::Interrupted(_) => {}
+        }
+    }
+}
+
+/// Whether every container has ended, a mesh's or log shipper's perhaps not.
+fn ended(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}

@@ -1,0 +1,292 @@
+//! A job's output, from its first byte to its last, over as many connections as it takes.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use skiff_kube::{Cluster, Diagnosis, PodState, observe};
+use skiff_proto::{Frame, JobId, JobRecord, LogSource, Request, Response};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+use crate::connect::{AgentError, Connection};
+use crate::provision::CONTAINERS;
+use crate::session::{Call, SessionError};
+use crate::{Event, Interrupt, Reporter};
+
+/// How long a lost connection is tried again.
+const GIVE_UP: Duration = Duration::from_mins(3);
+/// The pause before the second try; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Events that tell why a pod had to go.
+const ENDS: &[&str] = &[
+    "Evicted",
+    "Preempted",
+    "TaintManagerEviction",
+    "NodeNotReady",
+    "DeletingNode",
+    "Killing",
+];
+
+/// Which log, and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// The job; None is the newest one.
+    pub job: Option<JobId>,
+    /// Whether to stay until the job ends.
+    pub follow: bool,
+    /// Only the last lines of what is there already.
+    pub tail: Option<u64>,
+}
+
+/// How reading a log ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The log is read as far as was asked for; the job may have ended.
+    Read(JobRecord),
+    /// The user ended it; the job goes on.
+    Interrupted(JobRecord),
+}
+
+/// Why a log could not be read to its end.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    /// The agent could not be asked, or refused.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The connection was lost for too long.
+    #[error("lost the connection to pod {pod} for {} s", GIVE_UP.as_secs())]
+    Lost {
+        /// The pod.
+        pod: String,
+        /// The last failure.
+        #[source]
+        source: Box<AgentError>,
+    },
+    /// The pod is no more.
+    #[error("pod {pod} is gone{}", .why.as_ref().map_or_else(String::new, |why| format!(": {why}")))]
+    Gone {
+        /// The pod.
+        pod: String,
+        /// What the cluster's events say.
+        why: Option<String>,
+    },
+    /// The pod has ended and will not run again.
+    #[error("{0}")]
+    Ended(Diagnosis),
+    /// The output cannot be written any more.
+    #[error("cannot write the job's output")]
+    Output(#[source] std::io::Error),
+    /// The user ended it before anything of the job was seen.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl FollowError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Agent(error) => error.hint(),
+            Self::Lost { source, .. } => source.hint(),
+            Self::Ended(diagnosis) => diagnosis.hint.clone(),
+            Self::Gone { .. } => Some("the job went with it; launch it again".to_owned()),
+            Self::Output(_) | Self::Interrupted => None,
+        }
+    }
+}
+
+/// Streams a job's log until it ends or the user has enough.
+pub async fn follow(
+    cluster: &Cluster,
+    pod: &str,
+    options: &LogOptions,
+    interrupt: &Interrupt,
+    reporter: &dyn Reporter,
+) -> Result<Outcome, FollowError> {
+    let mut place = Place {
+        job: None,
+        offset: 0,
+    };
+    let reading = read(cluster, pod, options, &mut place, reporter);
+    match interrupt.unless(reading).await {
+        Some(Ok(job)) => Ok(Outcome::Read(job)),
+        Some(Err(error)) => Err(error),
+        None => place
+            .job
+            .map(Outcome::Interrupted)
+            .ok_or(FollowError::Interrupted),
+    }
+}
+
+/// How far a log has been read.
+struct Place {
+    job: Option<JobRecord>,
+    offset: u64,
+}
+
+async fn read(
+    cluster: &Cluster,
+    pod: &str,
+    options: &LogOptions,
+    place: &mut Place,
+    reporter: &dyn Reporter,
+) -> Result<JobRecord, FollowError> {
+    let mut retries = Retries::new(cluster, pod);
+    loop {
+        let before = place.offset;
+        match read_some(cluster, pod, options, place, &mut retries, reporter).await {
+            Err(FollowError::Agent(error)) if error.is_transient() => {
+                if place.offset > before {
+                    retries.start_over();
+                }
+                retries.pause(error, reporter).await?;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Reads over one connection.
+async fn read_some(
+    cluster: &Cluster,
+    pod: &str,
+    options: &LogOptions,
+    place: &mut Place,
+    retries: &mut Retries<'_>,
+    reporter: &dyn Reporter,
+) -> Result<JobRecord, FollowError> {
+    let failed = |source| FollowError::Agent(Connection::failed(pod, source));
+    let connection = Connection::open(cluster, pod).await?;
+    retries.connected(reporter);
+    let job = match (&place.job, options.job) {
+        (Some(job), _) => LogSource::Id(job.id),
+        (None, Some(id)) => LogSource::Id(id),
+        (None, None) => LogSource::Latest,
+    };
+    // Lines counted from the end mean something only the first time.
+    let tail = options.tail.filter(|_| place.job.is_none());
+    let request = Request::Logs {
+        job,
+        offset: place.offset,
+        tail,
+        follow: options.follow,
+    };
+    let mut call = connection.start(request).await?;
+    loop {
+        match call.next().await.map_err(failed)? {
+            Frame::Response(_, Response::LogStart { job, offset }) => {
+                place.offset = offset;
+                place.job = Some(job);
+            }
+            Frame::Response(_, Response::LogEnd { job }) => return Ok(job),
+            Frame::Data(_, bytes) => {
+                take(&call, &bytes, place, reporter)
+                    .await
+                    .map_err(|error| match error {
+                        Taken::Session(source) => failed(source),
+                        Taken::Output(source) => FollowError::Output(source),
+                    })?
+            }
+            Frame::End(_) => {}
+            _ => return Err(failed(SessionError::Unexpected)),
+        }
+    }
+}
+
+enum Taken {
+    Session(SessionError),
+    Output(std::io::Error),
+}
+
+async fn take(
+    call: &Call,
+    bytes: &[u8],
+    place: &mut Place,
+    reporter: &dyn Reporter,
+) -> Result<(), Taken> {
+    reporter.log(bytes).map_err(Taken::Output)?;
+    place.offset += bytes.len() as u64;
+    call.credit(bytes.len()).await.map_err(Taken::Session)
+}
+
+/// Tries again after lost connections, as long as the pod can still be there.
+pub(crate) struct Retries<'a> {
+    cluster: &'a Cluster,
+    pod: &'a str,
+    since: Option<Instant>,
+    pause: Duration,
+}
+
+impl<'a> Retries<'a> {
+    pub(crate) fn new(cluster: &'a Cluster, pod: &'a str) -> Self {
+        Self {
+            cluster,
+            pod,
+            since: None,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// What went before does not count any more.
+    fn start_over(&mut self) {
+        self.since = None;
+        self.pause = FIRST_PAUSE;
+    }
+
+    fn connected(&self, reporter: &dyn Reporter) {
+        if self.since.is_some() {
+            reporter.event(Event::Reconnected);
+        }
+    }
+
+    /// Waits before the next try, or says why there is none.
+    pub(crate) async fn pause(
+        &mut self,
+        error: AgentError,
+        reporter: &dyn Reporter,
+    ) -> Result<(), FollowError> {
+        self.check_pod().await?;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() > GIVE_UP {
+            return Err(FollowError::Lost {
+                pod: self.pod.to_owned(),
+                source: Box::new(error),
+            });
+        }
+        reporter.event(Event::Reconnecting {
+            reason: error_text(&error),
+        });
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+
+    /// A pod that is gone or has ended answers no more; an API server that does not answer says nothing.
+    async fn check_pod(&self) -> Result<(), FollowError> {
+        let gone = |why| {
+            Err(FollowError::Gone {
+                pod: self.pod.to_owned(),
+                why,
+            })
+        };
+        match self.cluster.get::<Pod>(self.pod).await {
+            Ok(None) => gone(self.cluster.pod_event(self.pod, ENDS).await),
+            Ok(Some(pod)) => match observe(&pod, CONTAINERS) {
+                PodState::Completed => gone(Some("the cluster was taken down".to_owned())),
+                PodState::Failed(diagnosis) => Err(FollowError::Ended(diagnosis)),
+                _ => Ok(()),
+            },
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The innermost reason, for one line of progress.
+fn error_text(error: &AgentError) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}

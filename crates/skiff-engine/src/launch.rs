@@ -1,0 +1,335 @@
+//! Launch: a task becomes a cluster, or goes to the one that is there, and runs.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Plan, compile, labels};
+use skiff_kube::{ApiError, Cluster, PodState, observe};
+use skiff_proto::JobRecord;
+use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask};
+use thiserror::Error;
+
+use crate::cluster::{ClusterError, SkiffCluster};
+use crate::follow::{FollowError, LogOptions, Outcome, follow};
+use crate::job::{JobError, Submission, submit};
+use crate::provision::{CONTAINERS, Created, ProvisionError, create, wait_running};
+use crate::workdir::{self, WorkdirError};
+use crate::{AgentExecutable, Event, Interrupt, Reporter, User};
+
+/// What the user wants launched.
+#[derive(Clone, Debug)]
+pub struct LaunchRequest {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The task.
+    pub task: ResolvedTask,
+    /// The configuration for the task and context.
+    pub config: KubernetesConfig,
+    /// Who launches.
+    pub user: User,
+    /// The agents that can be delivered.
+    pub agents: Vec<AgentExecutable>,
+    /// The command line, for `status -v`.
+    pub command: String,
+    /// The moment, RFC 3339.
+    pub now: String,
+    /// Leave out the task's setup.
+    pub no_setup: bool,
+    /// Do not wait for the job.
+    pub detach: bool,
+}
+
+/// A launch that was thought through and has changed nothing yet.
+#[derive(Debug)]
+pub struct Prepared {
+    request: LaunchRequest,
+    /// What is created where it does not exist.
+    pub plan: Plan,
+    /// The cluster of this name, where there is one with a pod that runs or starts.
+    pub existing: Option<SkiffCluster>,
+    /// Whether its pod runs already.
+    running: bool,
+}
+
+/// How a launch ended well.
+#[derive(Debug)]
+pub struct Launched {
+    /// The job, where the task has something to run or set up.
+    pub job: Option<JobRecord>,
+    /// How the job's output ended, unless it was not waited for.
+    pub outcome: Option<Outcome>,
+}
+
+/// Why a launch failed.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// The task cannot become Kubernetes objects.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The API server did not answer, or refused.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The cluster of this name cannot be read.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The cluster of this name was made for something else.
+    #[error("the cluster `{name}` has {has}, the task wants {wants}")]
+    Differs {
+        /// The cluster.
+        name: String,
+        /// What the cluster has.
+        has: String,
+        /// What the task wants.
+        wants: String,
+    },
+    /// The pod does not come up.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    /// The workdir cannot be uploaded.
+    #[error(transparent)]
+    Workdir(#[from] WorkdirError),
+    /// The job cannot be submitted.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The job's output cannot be read to its end.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// The user ended it before the job was submitted.
+    #[error("interrupted before the job was submitted{}", if *.undone { "; what this launch had created is removed" } else { "" })]
+    Interrupted {
+        /// Whether there was something to remove.
+        undone: bool,
+    },
+    /// The user ended it, and what was created could not be removed.
+    #[error("interrupted, and the cluster `{name}` could not be removed")]
+    NotUndone {
+        /// The cluster.
+        name: String,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
+}
+
+impl LaunchError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Compile(error) => error.hint(),
+            Self::Api(error) => error.hint(),
+            Self::Cluster(error) => error.hint(),
+            Self::Differs { name, .. } => Some(format!(
+                "`skiff down {name}` first, or choose another name with `-c`"
+            )),
+            Self::Provision(error) => error.hint(),
+            Self::Workdir(WorkdirError::Agent(error)) => error.hint(),
+            Self::Job(error) => error.hint(),
+            Self::Follow(error) => error.hint(),
+            Self::NotUndone { name, .. } => Some(format!("`skiff down {name}` removes it")),
+            Self::Workdir(_) | Self::Interrupted { .. } => None,
+        }
+    }
+}
+
+/// Reads the cluster's facts and thinks the launch through.
+pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
+    if let Some(workdir) = &request.task.workdir {
+        workdir::check(&PathBuf::from(workdir))?;
+    }
+    let name =
+        ClusterName::new(&request.cluster, &request.user.hash).map_err(CompileError::from)?;
+    let pod_name = name.pod(0);
+    let (facts, secret, pod) = tokio::try_join!(
+        cluster.facts(),
+        cluster.get::<Secret>(name.as_str()),
+        cluster.get::<Pod>(&pod_name),
+    )?;
+    let architectures: Vec<&str> = request
+        .agents
+        .iter()
+        .map(|agent| agent.architecture)
+        .collect();
+    let plan = compile(&Input {
+        task: &request.task,
+        config: &request.config,
+        facts: &facts,
+        ids: &Ids {
+            cluster: request.cluster.clone(),
+            user: request.user.name.clone(),
+            user_hash: request.user.hash.clone(),
+            namespace: cluster.namespace.clone(),
+            context: cluster.context.clone(),
+            launching: Some(request.now.clone()),
+            command: request.command.clone(),
+        },
+        agent: &AgentBuild::of(&request.agents[0].bytes, &architectures),
+    })?;
+    let state = pod.as_ref().map(|pod| observe(pod, CONTAINERS));
+    let alive = matches!(
+        state,
+        Some(PodState::Running | PodState::Waiting(_) | PodState::Stuck { .. })
+    );
+    let existing = match secret {
+        Some(secret) if alive => {
+            Some(SkiffCluster::from_secret(&secret).map_err(ClusterError::from)?)
+        }
+        _ => None,
+    };
+    if let Some(existing) = &existing {
+        check_fit(&request, existing)?;
+    }
+    Ok(Prepared {
+        request,
+        plan,
+        existing,
+        running: state == Some(PodState::Running),
+    })
+}
+
+/// Whether the task can run on the cluster of this name.
+fn check_fit(request: &LaunchRequest, existing: &SkiffCluster) -> Result<(), LaunchError> {
+    let differs = |has: &str, wants: &str| {
+        Err(LaunchError::Differs {
+            name: request.cluster.clone(),
+            has: has.to_owned(),
+            wants: wants.to_owned(),
+        })
+    };
+    let record = &existing.record;
+    if request.config.enable_docker == DockerMode::All && record.docker == DockerMode::Off {
+        return differs("no Docker", "Docker");
+    }
+    match &request.task.image {
+        Some(image) if *image != record.image => differs(
+            &format!("the image {}", record.image),
+            &format!("the image {image}"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Carries a prepared launch out.
+pub async fn launch(
+    cluster: &Cluster,
+    prepared: &Prepared,
+    interrupt: &Interrupt,
+    reporter: &dyn Reporter,
+) -> Result<Launched, LaunchError> {
+    let mut created = Created::default();
+    let work = start(cluster, prepared, &mut created, reporter);
+    let started = match Box::pin(interrupt.unless(work)).await {
+        Some(Ok(job)) => Ok(job),
+        Some(Err(LaunchError::Provision(error))) => Err(LaunchError::Provision(error)),
+        // The cluster is up: a job that could not be submitted leaves it as it is, for the next try.
+        Some(Err(error)) => return Err(error),
+        None => Err(LaunchError::Interrupted {
+            undone: created.owner.is_some() || !created.pods.is_empty(),
+        }),
+    };
+    let job = match started {
+        Ok(job) => job,
+        Err(error) => return Err(undo(cluster, prepared, &created, error, reporter).await),
+    };
+    let Some(job) = job else {
+        return Ok(Launched {
+            job: None,
+            outcome: None,
+        });
+    };
+    if prepared.request.detach {
+        return Ok(Launched {
+            job: Some(job),
+            outcome: None,
+        });
+    }
+    let options = LogOptions {
+        job: Some(job.id),
+        follow: true,
+        tail: None,
+    };
+    let pod = prepared.plan.cluster.pod(0);
+    let outcome = follow(cluster, &pod, &options, interrupt, reporter).await?;
+    Ok(Launched {
+        job: Some(job),
+        outcome: Some(outcome),
+    })
+}
+
+/// Everything up to the submitted job.
+async fn start(
+    cluster: &Cluster,
+    prepared: &Prepared,
+    created: &mut Created,
+    reporter: &dyn Reporter,
+) -> Result<Option<JobRecord>, LaunchError> {
+    let Prepared {
+        request,
+        plan,
+        existing,
+        running,
+    } = prepared;
+    let pod = plan.cluster.pod(0);
+    if !running {
+        for note in &plan.notes {
+            reporter.event(Event::Note(note.clone()));
+        }
+        reporter.event(Event::Creating {
+            cluster: request.cluster.clone(),
+        });
+        create(cluster, plan, &request.agents, created).await?;
+        wait_running(cluster, &pod, request.config.provision_timeout, reporter).await?;
+    }
+    reporter.event(Event::PodUp {
+        cluster: request.cluster.clone(),
+        reused: existing.is_some(),
+    });
+    let setup = request.task.setup.clone().filter(|_| !request.no_setup);
+    let submission = (setup.is_some() || request.task.run.is_some()).then(|| {
+        Submission::new(
+            cluster,
+            &request.cluster,
+            &request.user,
+            &request.task,
+            setup,
+        )
+    });
+    let workdir = request.task.workdir.as_ref().map(PathBuf::from);
+    let job = submit(cluster, &pod, workdir.as_deref(), submission, reporter).await?;
+    if !running {
+        clear_launching(cluster, plan).await?;
+    }
+    Ok(job)
+}
+
+/// Tells others that this launch is through.
+async fn clear_launching(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
+    let patch = serde_json::json!({ "metadata": { "annotations": { labels::LAUNCHING: null } } });
+    match cluster.patch::<Secret>(plan.cluster.as_str(), &patch).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what this launch created and gives the error to show.
+async fn undo(
+    cluster: &Cluster,
+    prepared: &Prepared,
+    created: &Created,
+    error: LaunchError,
+    reporter: &dyn Reporter,
+) -> LaunchError {
+    if created.owner.is_none() && created.pods.is_empty() {
+        return error;
+    }
+    reporter.event(Event::Undoing {
+        cluster: prepared.request.cluster.clone(),
+    });
+    match created.undo(cluster).await {
+        Err(source) if matches!(error, LaunchError::Interrupted { .. }) => LaunchError::NotUndone {
+            name: prepared.request.cluster.clone(),
+            source,
+        },
+        // The first failure is what the user must know; what is left is removed by the next launch or `down`.
+        _ => error,
+    }
+}

@@ -1,0 +1,379 @@
+//! From a plan to a running pod: create what is missing, then wait with a reason.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use skiff_compile::{Plan, agent_secrets, labels};
+use skiff_kube::{ApiError, Cluster, Diagnosis, PodNews, PodState, PodUpdate, Waiting, observe};
+use skiff_schema::ProvisionTimeout;
+use thiserror::Error;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{AgentExecutable, Event, Reporter};
+
+/// The containers whose state decides, the task's own first.
+pub(crate) const CONTAINERS: &[&str] = &[
+    labels::TASK_CONTAINER,
+    labels::DOCKER_CONTAINER,
+    labels::TOOLS_CONTAINER,
+];
+
+/// How long a pod may be unschedulable, where the configuration does not say.
+const SCHEDULING: Duration = Duration::from_secs(10);
+/// How much longer once the cluster has said that it adds a node.
+const SCALE_UP: Duration = Duration::from_mins(15);
+/// How long nothing may change before waiting is given up; pulling an image is exempt.
+const NO_PROGRESS: Duration = Duration::from_mins(10);
+/// A start that takes longer than this is explained by the pod's events.
+const UNEXPLAINED: Duration = Duration::from_secs(1);
+
+/// Why a pod does not run.
+#[derive(Debug, Error)]
+pub enum ProvisionError {
+    /// The API server refused something.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The pod cannot run.
+    #[error("{0}")]
+    Pod(Diagnosis),
+    /// Somebody deleted the pod while it was being waited for.
+    #[error("pod {pod} was deleted while it was starting")]
+    Gone {
+        /// The pod.
+        pod: String,
+    },
+    /// Nothing changed for a long time.
+    #[error("pod {pod} has not come further for {} minutes: {last}", NO_PROGRESS.as_secs() / 60)]
+    NoProgress {
+        /// The pod.
+        pod: String,
+        /// What it was waiting for.
+        last: String,
+    },
+}
+
+impl ProvisionError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Api(error) => error.hint(),
+            Self::Pod(diagnosis) => diagnosis.hint.clone(),
+            Self::Gone { .. } => Some("launch again".to_owned()),
+            Self::NoProgress { pod, .. } => {
+                Some(format!("`kubectl describe pod {pod}` shows its events"))
+            }
+        }
+    }
+}
+
+/// What a launch created, so that it can be undone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Created {
+    /// Name and uid of the owner Secret.
+    pub(crate) owner: Option<(String, String)>,
+    /// Names and uids of pods.
+    pub(crate) pods: Vec<(String, String)>,
+}
+
+impl Created {
+    /// Removes what was created, and nothing that somebody else made under the same name.
+    pub(crate) async fn undo(&self, cluster: &Cluster) -> Result<(), ApiError> {
+        for (name, uid) in &self.pods {
+            cluster.delete::<Pod>(name, Some(uid)).await?;
+        }
+        if let Some((name, uid)) = &self.owner {
+            cluster.delete::<Secret>(name, Some(uid)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates whatever of the plan does not exist yet, noting it in `created` as it goes.
+pub(crate) async fn create(
+    cluster: &Cluster,
+    plan: &Plan,
+    agents: &[AgentExecutable],
+    created: &mut Created,
+) -> Result<(), ProvisionError> {
+    for agent in agents {
+        deliver_agent(cluster, &agent.bytes).await?;
+    }
+    let owner_uid = create_owner(cluster, plan, created).await?;
+    for pod in plan.pods(&owner_uid) {
+        create_pod(cluster, &pod, created).await?;
+    }
+    Ok(())
+}
+
+/// The agent's Secrets are named by their content: one that exists is the right one.
+async fn deliver_agent(cluster: &Cluster, executable: &[u8]) -> Result<(), ApiError> {
+    for secret in agent_secrets(executable) {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        if !cluster.exists::<Secret>(name).await? {
+            ignore_conflict(cluster.create(&secret).await)?;
+        }
+    }
+    Ok(())
+}
+
+/// Creates the owner, or takes over the one that somebody left or makes at this moment.
+async fn create_owner(
+    cluster: &Cluster,
+    plan: &Plan,
+    created: &mut Created,
+) -> Result<String, ApiError> {
+    let name = plan.cluster.as_str();
+    if let Some(secret) = ignore_conflict(cluster.create(&plan.owner).await)? {
+        let uid = secret.metadata.uid.unwrap_or_default();
+        created.owner = Some((name.to_owned(), uid.clone()));
+        return Ok(uid);
+    }
+    let patch = serde_json::json!({
+        "metadata": { "annotations": plan.owner.metadata.annotations },
+        "data": plan.owner.data,
+    });
+    Ok(cluster
+        .patch::<Secret>(name, &patch)
+        .await?
+        .metadata
+        .uid
+        .unwrap_or_default())
+}
+
+/// Creates a pod; one that has ended, or is on its way out, is replaced.
+async fn create_pod(
+    cluster: &Cluster,
+    pod: &Pod,
+    created: &mut Created,
+) -> Result<(), ProvisionError> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    loop {
+        if let Some(pod) = ignore_conflict(cluster.create(pod).await)? {
+            created
+                .pods
+                .push((name.to_owned(), pod.metadata.uid.unwrap_or_default()));
+            return Ok(());
+        }
+        let Some(present) = cluster.get::<Pod>(name).await? else {
+            continue;
+        };
+        match observe(&present, CONTAINERS) {
+            PodState::Completed | PodState::Failed(_) => {
+                cluster
+                    .delete::<Pod>(name, present.metadata.uid.as_deref())
+                    .await?;
+            }
+            PodState::Waiting(Waiting::Deletion) => {}
+            PodState::Waiting(_) | PodState::Stuck { .. } | PodState::Running => return Ok(()),
+        }
+        wait_gone(cluster, name, present.metadata.uid.as_deref()).await;
+    }
+}
+
+/// Waits until a pod of this uid is no more.
+pub(crate) async fn wait_gone(cluster: &Cluster, name: &str, uid: Option<&str>) {
+    let mut updates = cluster.watch_pod(name);
+    while let Some(update) = updates.next().await {
+        match update {
+            PodUpdate::Gone => return,
+            PodUpdate::Is(pod) if pod.metadata.uid.as_deref() != uid => return,
+            PodUpdate::Is(_) | PodUpdate::Interrupted(_) => {}
+        }
+    }
+}
+
+fn ignore_conflict<T>(result: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_conflict() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until the pod's task container runs, telling what it waits for.
+pub(crate) async fn wait_running(
+    cluster: &Cluster,
+    pod: &str,
+    patience: Option<ProvisionTimeout>,
+    reporter: &dyn Reporter,
+) -> Result<(), ProvisionError> {
+    let mut wait = Wait::new(pod, patience);
+    let mut updates = cluster.watch_pod(pod);
+    let mut news: Pin<Box<dyn Stream<Item = PodNews> + Send>> =
+        Box::pin(futures::stream::pending());
+    let unexplained = Instant::now() + UNEXPLAINED;
+    let mut explained = false;
+    loop {
+        tokio::select! {
+            Some(update) = updates.next() => {
+                if wait.update(update, reporter)? {
+                    return Ok(());
+                }
+            }
+            Some(item) = news.next() => wait.news(&item, reporter),
+            () = sleep_until(unexplained), if !explained => {
+                explained = true;
+                news = Box::pin(cluster.watch_pod_news(pod));
+            }
+            () = sleep_until(wait.deadline()) => return Err(wait.too_late()),
+        }
+    }
+}
+
+/// What is known while a pod is waited for.
+struct Wait {
+    pod: String,
+    /// How long it may be unschedulable; None is for ever.
+    scheduling: Option<Duration>,
+    /// Whether the pod has been seen at all: a watch may start before the pod's creation is known to it.
+    seen: bool,
+    /// What it is stuck on, and until when that is borne.
+    stuck: Option<(Diagnosis, Option<Instant>)>,
+    last: String,
+    last_change: Instant,
+    pulling: bool,
+}
+
+impl Wait {
+    fn new(pod: &str, patience: Option<ProvisionTimeout>) -> Self {
+        let scheduling = match patience {
+            None => Some(SCHEDULING),
+            Some(ProvisionTimeout::After(time)) => Some(time),
+            Some(ProvisionTimeout::Forever) => None,
+        };
+        Self {
+            pod: pod.to_owned(),
+            scheduling,
+            seen: false,
+            stuck: None,
+            last: String::new(),
+            last_change: Instant::now(),
+            pulling: false,
+        }
+    }
+
+    /// Takes in what the watch says; true once the container runs.
+    fn update(
+        &mut self,
+        update: PodUpdate,
+        reporter: &dyn Reporter,
+    ) -> Result<bool, ProvisionError> {
+        let pod = match update {
+            PodUpdate::Is(pod) => pod,
+            PodUpdate::Gone if self.seen => {
+                return Err(ProvisionError::Gone {
+                    pod: self.pod.clone(),
+                });
+            }
+            PodUpdate::Gone => return Ok(false),
+            PodUpdate::Interrupted(error) if error.is_transient() => {
+                self.say(
+                    format!("waiting for the API server: {}", error.cause),
+                    reporter,
+                );
+                return Ok(false);
+            }
+            PodUpdate::Interrupted(error) => return Err(error.into()),
+        };
+        self.seen = true;
+        match observe(&pod, CONTAINERS) {
+            PodState::Running => return Ok(true),
+            PodState::Failed(diagnosis) => return Err(ProvisionError::Pod(diagnosis)),
+            PodState::Completed => {
+                return Err(ProvisionError::Gone {
+                    pod: self.pod.clone(),
+                });
+            }
+            PodState::Stuck { diagnosis, grace } => self.stick(diagnosis, grace, reporter),
+            PodState::Waiting(waiting) => {
+                if !matches!(waiting, Waiting::Starting { .. } if self.image_trouble()) {
+                    self.stuck = None;
+                }
+                self.say(describe(&waiting), reporter);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Between two tries the kubelet shows a container as merely waiting.
+    fn image_trouble(&self) -> bool {
+        self.stuck
+            .as_ref()
+            .is_some_and(|(diagnosis, _)| diagnosis.cause.contains("cannot be pulled"))
+    }
+
+    fn stick(&mut self, diagnosis: Diagnosis, grace: Option<Duration>, reporter: &dyn Reporter) {
+        self.say(diagnosis.cause.clone(), reporter);
+        let until = match &self.stuck {
+            Some((before, until)) if before.object == diagnosis.object => *until,
+            _ => grace.or(self.scheduling).map(|time| Instant::now() + time),
+        };
+        self.stuck = Some((diagnosis, until));
+    }
+
+    fn news(&mut self, news: &PodNews, reporter: &dyn Reporter) {
+        self.pulling = news.reason == "Pulling";
+        match news.reason.as_str() {
+            "TriggeredScaleUp" => {
+                if let Some((_, Some(until))) = &mut self.stuck {
+                    *until = Instant::now() + SCALE_UP;
+                }
+                self.say("the cluster is adding a node".to_owned(), reporter);
+            }
+            "Pulling" => self.say(lower_first(&news.message), reporter),
+            "FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox" => {
+                self.say(lower_first(&news.message), reporter);
+            }
+            _ => {}
+        }
+    }
+
+    fn say(&mut self, what: String, reporter: &dyn Reporter) {
+        if self.last != what {
+            self.last.clone_from(&what);
+            self.last_change = Instant::now();
+            reporter.event(Event::Waiting(what));
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        match &self.stuck {
+            Some((_, Some(until))) => *until,
+            Some((_, None)) => Instant::now() + NO_PROGRESS,
+            None if self.pulling => Instant::now() + NO_PROGRESS,
+            None => self.last_change + NO_PROGRESS,
+        }
+    }
+
+    fn too_late(self) -> ProvisionError {
+        match self.stuck {
+            Some((diagnosis, _)) => ProvisionError::Pod(diagnosis),
+            None => ProvisionError::NoProgress {
+                pod: self.pod,
+                last: self.last,
+            },
+        }
+    }
+}
+
+fn describe(waiting: &Waiting) -> String {
+    match waiting {
+        Waiting::Scheduling => "waiting for a node".to_owned(),
+        Waiting::Starting { container, image } if image.is_empty() => {
+            format!("starting {container}")
+        }
+        Waiting::Starting { container, image } => format!("starting {container} ({image})"),
+        Waiting::Restarting { reason } => format!("waiting for a restart: {reason}"),
+        Waiting::Deletion => "waiting for an older pod to end".to_owned(),
+    }
+}
+
+/// Kubernetes writes sentences; progress is fragments.
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
+}

@@ -1,0 +1,153 @@
+//! The requests that Skiff makes: Secrets, pods, events of one namespace.
+
+use std::fmt::Debug;
+
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::{Metadata, NamespaceResourceScope};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{ApiError, Cluster};
+
+/// What Skiff asks of a kind of object.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Metadata<Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+    /// The kind in a sentence.
+    const WORD: &'static str;
+}
+
+impl Kind for Pod {
+    const WORD: &'static str = "pod";
+}
+
+impl Kind for Secret {
+    const WORD: &'static str = "Secret";
+}
+
+impl Kind for Event {
+    const WORD: &'static str = "events";
+}
+
+impl Cluster {
+    pub(crate) fn api<K: Kind>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(crate) fn failed(
+        &self,
+        action: &'static str,
+        object: String,
+        error: &kube::Error,
+    ) -> ApiError {
+        ApiError::new(action, object, &self.server, error)
+    }
+
+    pub(crate) fn object<K: Kind>(&self, name: &str) -> String {
+        format!("{} {}/{name}", K::WORD, self.namespace)
+    }
+
+    /// The object, or None where there is none.
+    pub async fn get<K: Kind>(&self, name: &str) -> Result<Option<K>, ApiError> {
+        self.api()
+            .get_opt(name)
+            .await
+            .map_err(|error| self.failed("get", self.object::<K>(name), &error))
+    }
+
+    /// Whether there is such an object, without reading what it holds.
+    pub async fn exists<K: Kind>(&self, name: &str) -> Result<bool, ApiError> {
+        match self.api::<K>().get_metadata_opt(name).await {
+            Ok(metadata) => Ok(metadata.is_some()),
+            Err(error) => Err(self.failed("get", self.object::<K>(name), &error)),
+        }
+    }
+
+    /// Every object that a label selector matches.
+    pub async fn list<K: Kind>(&self, labels: &str) -> Result<Vec<K>, ApiError> {
+        let params = ListParams::default().labels(labels);
+        match self.api().list(&params).await {
+            Ok(list) => Ok(list.items),
+            Err(error) => Err(self.failed(
+                "list",
+                format!("{}s in {}", K::WORD, self.namespace),
+                &error,
+            )),
+        }
+    }
+
+    /// Creates an object. One that is there already is a conflict.
+    pub async fn create<K: Kind>(&self, object: &K) -> Result<K, ApiError> {
+        let name = object.metadata().name.as_deref().unwrap_or_default();
+        let params = PostParams::default();
+        self.api()
+            .create(&params, object)
+            .await
+            .map_err(|error| self.failed("create", self.object::<K>(name), &error))
+    }
+
+    /// Lays a JSON merge patch over an object.
+    pub async fn patch<K: Kind>(
+        &self,
+        name: &str,
+        patch: &serde_json::Value,
+    ) -> Result<K, ApiError> {
+        self.api()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .map_err(|error| self.failed("change", self.object::<K>(name), &error))
+    }
+
+    /// Deletes an object; with a uid, only that very one. True where it was there.
+    pub async fn delete<K: Kind>(&self, name: &str, uid: Option<&str>) -> Result<bool, ApiError> {
+        let mut params = DeleteParams::default();
+        if let Some(uid) = uid {
+            params.preconditions = Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            });
+        }
+        match self.api::<K>().delete(name, &params).await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let error = self.failed("delete", self.object::<K>(name), &error);
+                // Another object of this name is there now: the one that was meant is gone.
+                if error.is_not_found() || (uid.is_some() && error.is_conflict()) {
+                    Ok(false)
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// The newest message of an event about a pod with one of these reasons, where events may be read.
+    pub async fn pod_event(&self, pod: &str, reasons: &[&str]) -> Option<String> {
+        let fields = format!("involvedObject.name={pod},involvedObject.kind=Pod");
+        let params = ListParams::default().fields(&fields);
+        let events = self.api::<Event>().list(&params).await.ok()?;
+        events
+            .items
+            .into_iter()
+            .filter(|event| {
+                event
+                    .reason
+                    .as_deref()
+                    .is_some_and(|reason| reasons.contains(&reason))
+            })
+            .max_by_key(|event| {
+                event
+                    .last_timestamp
+                    .clone()
+                    .or_else(|| event.first_timestamp.clone())
+            })
+            .and_then(|event| event.message)
+    }
+}
