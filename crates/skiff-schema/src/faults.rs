@@ -2,27 +2,186 @@
 
 use std::fmt;
 
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use miette::{Diagnostic, LabeledSpan, SourceCode};
+
+use crate::source::{Source, Span};
+
+/// One thing that is wrong: what, where, and what to write instead.
+#[derive(Clone, Debug)]
 pub struct Fault {
     message: String,
+    help: Option<String>,
+    labels: Vec<(Span, String)>,
+    source: Option<Source>,
 }
 
-/// All faults of one file, in the order of the text.
+impl Fault {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: None,
+            labels: Vec::new(),
+            source: None,
+        }
+    }
+
+    /// Points at a place; the first place is where the fault is.
+    pub(crate) fn at(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.labels.push((span, label.into()));
+        self
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What is wrong: a lower-case fragment that names the field.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to write instead, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// Line and column, both counted from 1; None for a fault in a command-line flag.
+    pub fn position(&self) -> Option<(usize, usize)> {
+        let (span, _) = self.labels.first()?;
+        Some(self.source.as_ref()?.position(span.start))
+    }
+
+    fn start(&self) -> Option<Span> {
+        self.labels.first().map(|(span, _)| *span)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(source), Some((line, column))) = (&self.source, self.position()) {
+            write!(f, "{}:{line}:{column}: ", source.name())?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Diagnostic for Fault {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let source = self.source.as_ref()?;
+        let mut shown = self
+            .labels
+            .iter()
+            .filter(|(span, _)| source.is_showable(*span))
+            .map(|(span, label)| {
+                let label = Some(label.clone()).filter(|label| !label.is_empty());
+                LabeledSpan::new_with_span(label, span.to_source_span())
+            })
+            .peekable();
+        shown.peek()?;
+        Some(Box::new(shown))
+    }
+}
+
+/// All faults of one text in the order of their places; never empty.
 #[derive(Clone, Debug)]
 pub struct Faults {
+    name: String,
     faults: Vec<Fault>,
+}
+
+impl Faults {
+    pub(crate) fn of(source: &Source, mut faults: Vec<Fault>) -> Self {
+        faults.sort_by_key(Fault::start);
+        for fault in &mut faults {
+            fault.source = (!fault.labels.is_empty()).then(|| source.clone());
+        }
+        Self {
+            name: source.name().to_owned(),
+            faults,
+        }
+    }
+
+    /// The fault of a text that cannot be shown.
+    pub(crate) fn alone(name: &str, mut fault: Fault) -> Self {
+        fault.message = format!("{name}: {}", fault.message);
+        Self {
+            name: name.to_owned(),
+            faults: vec![fault],
+        }
+    }
+
+    /// Faults of flags of a task that stands in no file.
+    pub(crate) fn of_flags(faults: Vec<Fault>) -> Self {
+        Self {
+            name: "the command line".to_owned(),
+            faults,
+        }
+    }
+
+    /// The faults, in the order of their places.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.faults.iter()
+    }
+
+    fn only(&self) -> Option<&Fault> {
+        <&[Fault; 1]>::try_from(self.faults.as_slice())
+            .ok()
+            .map(|[fault]| fault)
+    }
+}
+
+impl<'a> IntoIterator for &'a Faults {
+    type Item = &'a Fault;
+    type IntoIter = std::slice::Iter<'a, Fault>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for fault in &self.faults {
-            f.write_str(&fault.message)?;
+        match self.only() {
+            Some(fault) => fault.fmt(f),
+            None => write!(f, "{} has {} faults", self.name, self.faults.len()),
         }
-        Ok(())
     }
 }
 
 impl std::error::Error for Faults {}
 
-impl miette::Diagnostic for Faults {}
+impl Diagnostic for Faults {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.only()?.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.only()?.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.only()?.labels()
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        if self.only().is_some() {
+            return None;
+        }
+        Some(Box::new(
+            self.faults.iter().map(|fault| fault as &dyn Diagnostic),
+        ))
+    }
+}

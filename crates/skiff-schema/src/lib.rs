@@ -5,17 +5,22 @@
 
 mod config;
 mod faults;
+mod fields;
+mod kubernetes;
 mod overrides;
+mod quantity;
 mod resolved;
 mod resources;
+mod source;
 mod task;
+pub mod yaml;
 
-pub use config::{
-    Config, ConfigLayer, DockerMode, ImagePullPolicy, Images, KubernetesConfig, ProvisionTimeout,
-    Warning,
-};
+pub use config::{Config, ConfigLayer, Images, KubernetesConfig, Warning};
 pub use faults::{Fault, Faults};
+pub use kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
 pub use overrides::TaskOverrides;
+pub use quantity::{Cpus, Memory};
 pub use resolved::ResolvedTask;
-pub use resources::{Cpus, Infra, Memory, Resources};
+pub use resources::{Infra, Resources};
+pub use source::Span;
 pub use task::{Task, TaskConfig};

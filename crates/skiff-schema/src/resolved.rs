@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::TaskConfig;
+use crate::quantity::{GIGABYTE, decimal_text};
 
 /// A task with every value final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub struct ResolvedTask {
 impl ResolvedTask {
     /// What tables show: `1x(cpus=2, mem=2)`, memory in GB.
     pub fn resources_text(&self) -> String {
-        todo!("{self:?}")
+        let cpus = decimal_text(self.milli_cpu, 1000);
+        let memory = decimal_text(self.memory_bytes, GIGABYTE);
+        format!("{}x(cpus={cpus}, mem={memory})", self.num_nodes)
     }
 }

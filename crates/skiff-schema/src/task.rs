@@ -3,7 +3,12 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{DockerMode, Faults, ProvisionTimeout, ResolvedTask, Resources, TaskOverrides};
+use crate::faults::Fault;
+use crate::fields::{Field, Fields, Vocabulary};
+use crate::kubernetes::{self, DockerMode, ProvisionTimeout};
+use crate::source::{Source, Span};
+use crate::yaml::{self, Entry, Node, Value};
+use crate::{Faults, Resources};
 
 /// What the task's own `config:` changes of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,26 +38,265 @@ pub struct Task {
     pub run: Option<String>,
     /// Changes to the configuration.
     pub config: TaskConfig,
+    /// Where the values stand whose check has to wait until flags are applied.
+    pub(crate) places: Places,
 }
+
+/// Places in the file that [`Task::resolve`] may have to point at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) source: Option<Source>,
+    pub(crate) name: Option<Span>,
+    pub(crate) memory: Option<Span>,
+    pub(crate) envs: IndexMap<String, Span>,
+}
+
+const VOCABULARY: Vocabulary = Vocabulary {
+    known: &[
+        "name",
+        "resources",
+        "num_nodes",
+        "envs",
+        "workdir",
+        "setup",
+        "run",
+        "config",
+    ],
+    unsupported: &[
+        "api_server_access",
+        "event_callback",
+        "file_mounts",
+        "inputs",
+        "managed_secrets",
+        "outputs",
+        "pool",
+        "secrets",
+        "service",
+        "volumes",
+    ],
+    ignored: &[
+        "_metadata",
+        "_user_specified_yaml",
+        "file_mounts_mapping",
+        "volume_mounts",
+    ],
+};
+
+const CONFIG_VOCABULARY: Vocabulary = Vocabulary {
+    known: &["kubernetes"],
+    unsupported: &[
+        "active_workspace",
+        "azure",
+        "docker",
+        "gcp",
+        "hooks",
+        "nvidia_gpus",
+        "slurm",
+        "ssh",
+        "vast",
+    ],
+    ignored: &[],
+};
+
+const KUBERNETES_VOCABULARY: Vocabulary = Vocabulary {
+    known: &["enable_docker", "provision_timeout"],
+    unsupported: &[
+        "custom_metadata",
+        "dws",
+        "kueue",
+        "pod_config",
+        "quota",
+        "remote_identity",
+        "set_pod_resource_limits",
+    ],
+    ignored: &[],
+};
 
 impl Task {
     /// Reads a task file's text; `file_name` is for messages only.
     pub fn read(file_name: &str, text: &str) -> Result<Self, Faults> {
-        todo!("{file_name} {text}")
+        let source = || Source::new(file_name, yaml::counted(text));
+        let documents = yaml::read(text).map_err(|faults| Faults::of(&source(), faults))?;
+        if documents
+            .iter()
+            .all(|document| document.value == Value::Null)
+        {
+            return Err(Faults::alone(file_name, no_task()));
+        }
+        let mut faults = Vec::new();
+        let mut task = match only_task(&documents, &mut faults) {
+            Some(entries) => Self::of(entries, &mut faults),
+            None => Self::empty(),
+        };
+        if !faults.is_empty() {
+            return Err(Faults::of(&source(), faults));
+        }
+        task.places.source = Some(source());
+        Ok(task)
     }
 
     /// Reads a task file's bytes, which may be no UTF-8 at all.
     pub fn read_bytes(file_name: &str, bytes: &[u8]) -> Result<Self, Faults> {
-        todo!("{file_name} {bytes:?}")
+        let text = yaml::decode(bytes).map_err(|fault| Faults::alone(file_name, fault))?;
+        Self::read(file_name, text)
     }
 
-    /// A task that runs one bash command, named as SkyPilot names it.
+    /// A task that runs one bash command, named as `SkyPilot` names it.
     pub fn from_command(command: &str) -> Self {
-        todo!("{command}")
+        Self {
+            name: Some("sky-cmd".to_owned()),
+            run: Some(command.to_owned()),
+            ..Self::empty()
+        }
     }
 
-    /// Applies command-line flags, fills in defaults and checks what only then can be checked.
-    pub fn resolve(&self, overrides: &TaskOverrides) -> Result<ResolvedTask, Faults> {
-        todo!("{overrides:?}")
+    fn empty() -> Self {
+        Self {
+            name: None,
+            resources: Resources::default(),
+            num_nodes: 1,
+            envs: IndexMap::new(),
+            workdir: None,
+            setup: None,
+            run: None,
+            config: TaskConfig::default(),
+            places: Places::default(),
+        }
     }
+
+    fn of(entries: &[Entry], faults: &mut Vec<Fault>) -> Self {
+        let mut fields = Fields::top(entries);
+        let mut task = Self::empty();
+        task.places.name = fields.peek("name").map(|field| field.span());
+        task.name = fields.string("name", faults);
+        if let Some(field) = fields.take("resources") {
+            task.places.memory = Some(field.key_span());
+            task.resources = Resources::read("resources", field, faults);
+        }
+        if let Some(field) = fields.take("num_nodes") {
+            check_one_node(field, faults);
+        }
+        if let Some(field) = fields.take("envs") {
+            read_envs(field, &mut task, faults);
+        }
+        task.workdir = fields
+            .take("workdir")
+            .and_then(|field| workdir(field, faults));
+        task.setup = fields.string("setup", faults);
+        task.run = fields.string("run", faults);
+        if let Some(field) = fields.take("config") {
+            task.config = read_config(field, faults);
+        }
+        fields.finish(&VOCABULARY, faults);
+        task
+    }
+}
+
+fn no_task() -> Fault {
+    Fault::new("the file is empty or contains no task definition")
+        .help("a task needs at least `run: <command>`")
+}
+
+/// The mapping of the one document that holds a task.
+fn only_task<'a>(documents: &'a [Node], faults: &mut Vec<Fault>) -> Option<&'a [Entry]> {
+    let mut full = documents
+        .iter()
+        .filter(|document| document.value != Value::Null);
+    let first = full.next()?;
+    if let Some(second) = full.next() {
+        let fault = Fault::new("the file holds several documents: a pipeline or job group");
+        let help = "`launch` runs one task: put it into a file of its own";
+        faults.push(fault.at(second.span, "the second one").help(help));
+    }
+    match &first.value {
+        Value::Mapping(entries) => Some(entries),
+        other => {
+            let fault = Fault::new(format!(
+                "a task must be a mapping, and this is {}",
+                other.kind()
+            ));
+            faults.push(fault.at(first.span, "").help("begin with `run: <command>`"));
+            None
+        }
+    }
+}
+
+fn check_one_node(field: Field<'_>, faults: &mut Vec<Fault>) {
+    let Value::Int(number) = &field.node.value else {
+        faults.push(field.must_be("num_nodes", "a whole number"));
+        return;
+    };
+    match number.to_i64() {
+        Some(1) => {}
+        Some(2..) => {
+            let fault = Fault::new(format!(
+                "`num_nodes: {number}`: Skiff runs one node for now"
+            ));
+            faults.push(fault.at(field.span(), "must be 1"));
+        }
+        _ => {
+            let fault = Fault::new(format!("`num_nodes: {number}` is not a number of nodes"));
+            faults.push(fault.at(field.span(), "must be 1"));
+        }
+    }
+}
+
+fn read_envs(field: Field<'_>, task: &mut Task, faults: &mut Vec<Fault>) {
+    let Some(fields) = Fields::open("envs", field, faults) else {
+        return;
+    };
+    for (key, value) in fields.rest() {
+        let name = key.value.to_python_string();
+        if !is_variable_name(&name) {
+            let fault = Fault::new(format!("`envs`: `{name}` is not the name of a variable"));
+            let help = "use letters, digits and `_`, not a digit first";
+            faults.push(fault.at(key.span, "").help(help));
+            continue;
+        }
+        let text = Some(&value.node.value).filter(|value| **value != Value::Null);
+        task.places.envs.insert(name.clone(), key.span);
+        task.envs.insert(name, text.map(Value::to_python_string));
+    }
+}
+
+/// Whether a shell can have a variable of this name.
+pub(crate) fn is_variable_name(name: &str) -> bool {
+    let is_letter = |char: char| char.is_ascii_alphabetic() || char == '_';
+    name.starts_with(is_letter)
+        && name
+            .chars()
+            .all(|char| is_letter(char) || char.is_ascii_digit())
+}
+
+fn workdir(field: Field<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    match &field.node.value {
+        Value::String(path) => Some(path.clone()),
+        Value::Mapping(_) => {
+            let message =
+                "`workdir` from a git repository is not supported by this version of Skiff";
+            let fault = Fault::new(message).at(field.key_span(), "");
+            faults.push(fault.help("clone it and write the folder's path"));
+            None
+        }
+        _ => {
+            faults.push(field.must_be("workdir", "a string"));
+            None
+        }
+    }
+}
+
+fn read_config(field: Field<'_>, faults: &mut Vec<Fault>) -> TaskConfig {
+    let mut config = TaskConfig::default();
+    let Some(mut fields) = Fields::open("config", field, faults) else {
+        return config;
+    };
+    if let Some(field) = fields.take("kubernetes")
+        && let Some(mut fields) = Fields::open("config.kubernetes", field, faults)
+    {
+        config.enable_docker = kubernetes::read_docker(&mut fields, faults);
+        config.provision_timeout = kubernetes::read_provision_timeout(&mut fields, faults);
+        fields.finish(&KUBERNETES_VOCABULARY, faults);
+    }
+    fields.finish(&CONFIG_VOCABULARY, faults);
+    config
 }

@@ -1,0 +1,111 @@
+//! Texts and places in them.
+
+use std::sync::Arc;
+
+use miette::{MietteError, SourceCode, SourceSpan, SpanContents};
+
+/// Lines longer than this are not shown: the label of a fault in one becomes words.
+const LONGEST_SHOWN_LINE: usize = 500;
+
+/// A range of bytes of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The range from `start` to `end`; texts are shorter than 4 GiB (see [`crate::yaml`]).
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        let narrow = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        Self {
+            start: narrow(start),
+            end: narrow(end.max(start)),
+        }
+    }
+
+    pub(crate) fn to_source_span(self) -> SourceSpan {
+        let length = (self.end - self.start) as usize;
+        SourceSpan::new((self.start as usize).into(), length)
+    }
+}
+
+/// A named text that faults point into.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    name: Arc<str>,
+    /// As shown: control characters, which could drive a terminal, are replaced byte for byte.
+    shown: Arc<str>,
+}
+
+impl Source {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        Self {
+            name: name.into(),
+            shown: printable(text).into(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Line and column of a byte, both counted from 1, the column in characters.
+    pub(crate) fn position(&self, offset: u32) -> (usize, usize) {
+        let before = self.shown.get(..offset as usize).unwrap_or(&self.shown);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+
+    /// Whether the lines of a span are short enough to be shown.
+    pub(crate) fn is_showable(&self, span: Span) -> bool {
+        let (start, end) = (span.start as usize, span.end as usize);
+        let line_start = self.shown[..start.min(self.shown.len())]
+            .rfind('\n')
+            .map_or(0, |at| at + 1);
+        let rest = self.shown.get(end..).unwrap_or("");
+        let line_end = end + rest.find('\n').unwrap_or(rest.len());
+        line_end.saturating_sub(line_start) <= LONGEST_SHOWN_LINE
+    }
+}
+
+fn printable(text: &str) -> String {
+    let hidden = |char: char| char.is_control() && !matches!(char, '\n' | '\t');
+    text.chars()
+        .flat_map(|char| {
+            let (char, times) = if hidden(char) {
+                (' ', char.len_utf8())
+            } else {
+                (char, 1)
+            };
+            std::iter::repeat_n(char, times)
+        })
+        .collect()
+}
+
+impl SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let inner = self
+            .shown
+            .as_ref()
+            .read_span(span, lines_before, lines_after)?;
+        Ok(Box::new(miette::MietteSpanContents::new_named(
+            self.name.to_string(),
+            inner.data(),
+            *inner.span(),
+            inner.line(),
+            inner.column(),
+            inner.line_count(),
+        )))
+    }
+}
