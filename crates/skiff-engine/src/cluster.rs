@@ -79,7 +79,7 @@ impl SkiffCluster {
 }
 
 /// The user's cluster of this name.
-pub async fn find(
+pub(crate) async fn find(
     cluster: &Cluster,
     user: &User,
     name: &str,

@@ -58,14 +58,14 @@ impl AgentError {
 }
 
 /// An open conversation with the agent of one pod.
-pub struct Connection {
+pub(crate) struct Connection {
     pod: String,
     session: Session,
 }
 
 impl Connection {
     /// Opens a stream to the pod's agent and greets it.
-    pub async fn open(cluster: &Cluster, pod: &str) -> Result<Self, AgentError> {
+    pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Self, AgentError> {
         let attempt = async {
             let stream = cluster.exec(pod, CONTAINER, CONNECT).await?;
             match Session::open(stream.stdin, stream.stdout).await {
@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// Makes a request and gives its answer.
-    pub async fn ask(&self, request: Request) -> Result<Response, AgentError> {
+    pub(crate) async fn ask(&self, request: Request) -> Result<Response, AgentError> {
         self.session
             .ask(request)
             .await

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use skiff_kube::{Cluster, Diagnosis, PodState, observe};
-use skiff_proto::{Frame, JobId, JobRecord, LogSource, Request, Response};
+use skiff_proto::{FaultKind, Frame, JobId, JobRecord, LogSource, Request, Response};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::connect::{AgentError, Connection};
 use crate::provision::CONTAINERS;
-use crate::session::{Call, SessionError};
+use crate::session::SessionError;
 use crate::{Event, Interrupt, Reporter};
 
 /// How long a lost connection is tried again.
@@ -84,6 +84,12 @@ pub enum FollowError {
 }
 
 impl FollowError {
+    /// Whether there is no such job.
+    pub fn is_job_not_found(&self) -> bool {
+        matches!(self, Self::Agent(AgentError::Session { source: SessionError::Refused(fault), .. })
+            if fault.kind == FaultKind::NotFound)
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -97,7 +103,7 @@ impl FollowError {
 }
 
 /// Streams a job's log until it ends or the user has enough.
-pub async fn follow(
+pub(crate) async fn follow(
     cluster: &Cluster,
     pod: &str,
     options: &LogOptions,
@@ -181,33 +187,14 @@ async fn read_some(
             }
             Frame::Response(_, Response::LogEnd { job }) => return Ok(job),
             Frame::Data(_, bytes) => {
-                take(&call, &bytes, place, reporter)
-                    .await
-                    .map_err(|error| match error {
-                        Taken::Session(source) => failed(source),
-                        Taken::Output(source) => FollowError::Output(source),
-                    })?
+                reporter.log(&bytes).map_err(FollowError::Output)?;
+                place.offset += bytes.len() as u64;
+                call.credit(bytes.len()).await.map_err(failed)?;
             }
             Frame::End(_) => {}
             _ => return Err(failed(SessionError::Unexpected)),
         }
     }
-}
-
-enum Taken {
-    Session(SessionError),
-    Output(std::io::Error),
-}
-
-async fn take(
-    call: &Call,
-    bytes: &[u8],
-    place: &mut Place,
-    reporter: &dyn Reporter,
-) -> Result<(), Taken> {
-    reporter.log(bytes).map_err(Taken::Output)?;
-    place.offset += bytes.len() as u64;
-    call.credit(bytes.len()).await.map_err(Taken::Session)
 }
 
 /// Tries again after lost connections, as long as the pod can still be there.

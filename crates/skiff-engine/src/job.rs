@@ -211,13 +211,51 @@ pub async fn queue(cluster: &Cluster, user: &User, name: &str) -> Result<Vec<Job
     ask_jobs(cluster, user, name, Request::Queue).await
 }
 
-/// Cancels jobs, or all unfinished ones where none is named; gives those that it cancelled.
+/// Streams a job's log until it ends or the user has enough.
+pub async fn logs(
+    cluster: &Cluster,
+    user: &User,
+    name: &str,
+    options: &LogOptions,
+    interrupt: &Interrupt,
+    reporter: &dyn Reporter,
+) -> Result<Outcome, JobError> {
+    let pod = ClusterName::new(name, &user.hash)?.pod(0);
+    match follow(cluster, &pod, options, interrupt, reporter).await {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => Err(explain(cluster, user, name, error.into()).await),
+    }
+}
+
+/// Which jobs to cancel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelTarget {
+    /// The newest one that has not ended.
+    Newest,
+    /// All that have not ended.
+    All,
+    /// These.
+    Jobs(Vec<JobId>),
+}
+
+/// Cancels jobs and gives those that it cancelled.
 pub async fn cancel(
     cluster: &Cluster,
     user: &User,
     name: &str,
-    jobs: Vec<JobId>,
+    target: CancelTarget,
 ) -> Result<Vec<JobRecord>, JobError> {
+    let jobs = match target {
+        CancelTarget::All => Vec::new(),
+        CancelTarget::Jobs(jobs) => jobs,
+        CancelTarget::Newest => {
+            let jobs = queue(cluster, user, name).await?;
+            let Some(newest) = jobs.into_iter().rfind(|job| !job.status.is_final()) else {
+                return Ok(Vec::new());
+            };
+            vec![newest.id]
+        }
+    };
     ask_jobs(cluster, user, name, Request::Cancel { jobs }).await
 }
 
@@ -247,7 +285,11 @@ pub(crate) async fn explain(
         &error,
         JobError::Agent(AgentError::Api(_))
             | JobError::Workdir(WorkdirError::Agent(AgentError::Api(_)))
-            | JobError::Follow(FollowError::Ended { .. } | FollowError::Gone { .. })
+            | JobError::Follow(
+                FollowError::Agent(AgentError::Api(_))
+                    | FollowError::Ended { .. }
+                    | FollowError::Gone { .. }
+            )
     );
     if !unreached {
         return error;

@@ -16,17 +16,17 @@ mod session;
 mod status;
 mod workdir;
 
-pub use cluster::{ClusterError, SkiffCluster, find};
-pub use connect::{AgentError, Connection};
+pub use cluster::{ClusterError, SkiffCluster};
+pub use connect::AgentError;
 pub use down::{DownError, Downed, down};
 pub use event::{Event, Reporter};
-pub use follow::{FollowError, LogOptions, Outcome, follow};
+pub use follow::{FollowError, LogOptions, Outcome};
 pub use interrupt::Interrupt;
-pub use job::{ExecRequest, JobError, cancel, exec, queue};
+pub use job::{CancelTarget, ExecRequest, JobError, cancel, exec, logs, queue};
 pub use launch::{LaunchError, LaunchRequest, Launched, Prepared, launch, prepare};
 pub use provision::ProvisionError;
 pub use session::SessionError;
-pub use status::{ClusterState, ClusterStatus, status};
+pub use status::{ClusterState, ClusterStatus, running_clusters, status};
 pub use workdir::WorkdirError;
 
 /// An agent executable that this build of Skiff can deliver.

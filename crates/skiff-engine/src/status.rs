@@ -63,6 +63,15 @@ pub async fn status(
         .collect())
 }
 
+/// The names of the user's clusters that are UP.
+pub async fn running_clusters(cluster: &Cluster, user: &User) -> Result<Vec<String>, ApiError> {
+    let clusters = status(cluster, Some(user)).await?;
+    let up = clusters
+        .into_iter()
+        .filter(|status| status.state == ClusterState::Up);
+    Ok(up.map(|status| status.cluster.record.name).collect())
+}
+
 /// One cluster's state and what is known of the reason.
 pub(crate) async fn state_of(
     cluster: &Cluster,

@@ -1,0 +1,51 @@
+//! The command line as clap sees it.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// Launch tasks on Kubernetes, Docker included
+#[derive(Debug, Parser)]
+#[command(
+    name = "skiff",
+    version,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  skiff local up                        a Kubernetes on this machine\n  \
+                  skiff launch -c dev -- echo hello     a cluster `dev` that runs a command\n  \
+                  skiff launch -c dev task.yaml         …or a SkyPilot task\n  \
+                  skiff logs dev, skiff exec dev CMD, skiff status, skiff down dev\n\n\
+                  Exit codes: 0 success; 1 failure; 2 wrong usage; 100 the job failed; 101 it has not ended;\n\
+                  102 there is no such job; 103 it was cancelled; 130 interrupted."
+)]
+pub(crate) struct Cli {
+    /// Kubernetes context to use, instead of the kubeconfig's current one
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Launch a task: on a new cluster, or on the one of that name
+    Launch(commands::launch::LaunchArgs),
+    /// Run a task or command on an existing cluster: syncs the workdir, leaves setup out
+    Exec(commands::exec::ExecArgs),
+    /// Show a job's output
+    Logs(commands::logs::LogsArgs),
+    /// Show a cluster's jobs
+    Queue(commands::queue::QueueArgs),
+    /// Show clusters
+    Status(commands::status::StatusArgs),
+    /// Cancel jobs
+    Cancel(commands::cancel::CancelArgs),
+    /// Take clusters down: their pods, jobs and logs end
+    Down(commands::down::DownArgs),
+    /// Print the Kubernetes objects that a task becomes
+    Render(commands::render::RenderArgs),
+    /// Run a Kubernetes on this machine
+    Local(commands::local::LocalArgs),
+    /// Print a shell's completion script
+    Completion(commands::completion::CompletionArgs),
+}

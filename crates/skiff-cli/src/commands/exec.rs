@@ -1,0 +1,39 @@
+//! `skiff exec`
+
+use clap::Args;
+use skiff_engine::{ExecRequest, exec};
+use skiff_proto::ExitStatus;
+
+use crate::commands::conclude;
+use crate::error::CommandError;
+use crate::setup::Setup;
+use crate::task_args::TaskArgs;
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// Name of the cluster
+    cluster: String,
+    #[command(flatten)]
+    task: TaskArgs,
+    /// Do not wait for the job
+    #[arg(short, long)]
+    detach_run: bool,
+}
+
+pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
+    if args.task.is_empty() {
+        return Err(CommandError::usage(
+            "there is nothing to run",
+            Some(format!("skiff exec {} COMMAND, or a task YAML", args.cluster)),
+        ));
+    }
+    let task = args.task.resolve()?;
+    let (cluster, _) = setup.connect(task.context.as_deref()).await?;
+    let request =
+        ExecRequest { cluster: args.cluster.clone(), task, user: setup.user(), detach: args.detach_run };
+    let progress = setup.progress();
+    let result = exec(&cluster, &request, &setup.interrupt, &progress).await;
+    progress.clear();
+    let (_, outcome) = result?;
+    Ok(outcome.map_or(ExitStatus::Success, |outcome| conclude(&outcome, &args.cluster, setup.printer)))
+}

@@ -1,0 +1,144 @@
+//! `skiff launch`
+
+use clap::Args;
+use skiff_compile::AgentBuild;
+use skiff_engine::{LaunchRequest, Prepared, launch, prepare};
+use skiff_proto::ExitStatus;
+use skiff_schema::ResolvedTask;
+
+use crate::agent::agents;
+use crate::commands::conclude;
+use crate::error::CommandError;
+use crate::setup::Setup;
+use crate::table::table;
+use crate::task_args::TaskArgs;
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct LaunchArgs {
+    #[command(flatten)]
+    task: TaskArgs,
+
+    /// Name of the cluster; made up where none is given
+    #[arg(short, long)]
+    cluster: Option<String>,
+    /// Show what would be launched, and end
+    #[arg(long)]
+    dryrun: bool,
+    /// Do not wait for the job
+    #[arg(short, long)]
+    detach_run: bool,
+    /// Leave out the task's setup
+    #[arg(long)]
+    no_setup: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
+    let task = args.task.resolve()?;
+    let agents = agents()?;
+    let (cluster, config) = setup.connect(task.context.as_deref()).await?;
+    let user = setup.user();
+    let name = args.cluster.unwrap_or_else(|| made_up_name(&user.name));
+    let request = LaunchRequest {
+        cluster: name.clone(),
+        config: config.for_task(Some(&cluster.context), &task.config),
+        task,
+        user,
+        agents,
+        command: command_line(),
+        now: jiff::Timestamp::now().to_string(),
+        no_setup: args.no_setup,
+        detach: args.detach_run,
+    };
+    let preparing = prepare(&cluster, request.clone());
+    let Some(prepared) = setup.interrupt.unless(Box::pin(preparing)).await else {
+        return Ok(ExitStatus::Interrupted);
+    };
+    let prepared = prepared?;
+    if prepared.existing.is_none() && (args.dryrun || !args.yes) {
+        setup.printer.note(&considered(&request.task, &cluster.context));
+    }
+    if args.dryrun {
+        explain_dryrun(setup, &prepared, &name);
+        return Ok(ExitStatus::Success);
+    }
+    if prepared.existing.is_none() && !args.yes && !confirmed(setup, &name)? {
+        return Ok(ExitStatus::Failure);
+    }
+    let progress = setup.progress();
+    let launched = launch(&cluster, &prepared, &setup.interrupt, &progress).await;
+    progress.clear();
+    let launched = launched?;
+    let status = match (&launched.job, &launched.outcome) {
+        (_, Some(outcome)) => conclude(outcome, &name, setup.printer),
+        _ => ExitStatus::Success,
+    };
+    if status != ExitStatus::Interrupted {
+        setup.printer.note(&useful_commands(&name, launched.job.map(|job| job.id)));
+    }
+    Ok(status)
+}
+
+fn confirmed(setup: &Setup, name: &str) -> Result<bool, CommandError> {
+    let question = format!("Launching a new cluster '{name}'. Proceed?");
+    setup.printer.confirm(&question).ok_or_else(|| {
+        CommandError::usage("nobody can be asked: standard input is no terminal", Some("`-y` launches without asking".to_owned()))
+    })
+}
+
+fn explain_dryrun(setup: &Setup, prepared: &Prepared, name: &str) {
+    for note in &prepared.plan.notes {
+        setup.printer.note(&format!("note: {note}"));
+    }
+    setup.printer.note(&match prepared.existing {
+        Some(_) => format!("The task would run on the existing cluster '{name}'."),
+        None => format!("A new cluster '{name}' would be launched. `skiff render` prints its objects."),
+    });
+}
+
+/// The one candidate, as SkyPilot's optimizer shows it.
+fn considered(task: &ResolvedTask, context: &str) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "CPUs and gigabytes, shown with at most three decimals")]
+    let (cpus, memory) = (task.milli_cpu as f64 / 1e3, task.memory_bytes as f64 / 1e9);
+    let memory = (memory * 1e3).round() / 1e3;
+    let row = vec![
+        format!("Kubernetes ({context})"),
+        format!("{cpus}CPU--{memory}GB"),
+        cpus.to_string(),
+        memory.to_string(),
+        "-".to_owned(),
+        "0.00".to_owned(),
+        "✔".to_owned(),
+    ];
+    let head = ["INFRA", "INSTANCE", "vCPUs", "Mem(GB)", "GPUS", "COST ($)", "CHOSEN"];
+    let nodes = task.num_nodes;
+    let plural = if nodes == 1 { "" } else { "s" };
+    format!("Considered resources ({nodes} node{plural}):\n{}", table(&head, [row]).trim_end())
+}
+
+fn useful_commands(name: &str, job: Option<u64>) -> String {
+    let mut lines = vec!["Useful commands".to_owned()];
+    if let Some(job) = job {
+        lines.push(format!("├── See the output again:  skiff logs {name} {job}"));
+        lines.push(format!("├── Cancel the job:        skiff cancel {name} {job}"));
+    }
+    lines.push(format!("├── See the job queue:     skiff queue {name}"));
+    lines.push(format!("├── Run another job:       skiff exec {name} COMMAND"));
+    lines.push(format!("└── Take it all down:      skiff down {name}"));
+    lines.join("\n")
+}
+
+/// `skiff-3fa9-alice`, as SkyPilot names clusters that nobody named.
+fn made_up_name(user: &str) -> String {
+    let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
+    let moment = jiff::Timestamp::now().to_string();
+    let draw = AgentBuild::of(format!("{moment}{}", std::process::id()).as_bytes(), &[]).hash;
+    format!("skiff-{}-{user}", &draw[..4]).trim_end_matches('-').to_owned()
+}
+
+fn command_line() -> String {
+    std::env::args().skip(1).collect::<Vec<_>>().join(" ")
+}

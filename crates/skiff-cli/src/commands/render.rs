@@ -1,0 +1,88 @@
+//! `skiff render`
+
+use clap::Args;
+use skiff_compile::{AgentBuild, Amounts, ClusterFacts, Ids, Input, NodeFacts, Version, compile};
+use skiff_kube::{Cluster, Selection};
+
+use crate::agent::agents;
+use crate::configuration;
+use crate::error::CommandError;
+use crate::setup::Setup;
+use crate::task_args::TaskArgs;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Contacts no cluster unless --context or --infra names one. The Secrets that carry the agent are left out.")]
+pub(crate) struct RenderArgs {
+    #[command(flatten)]
+    task: TaskArgs,
+    /// Name of the cluster
+    #[arg(short, long, default_value = "skiff")]
+    cluster: String,
+    /// Version of Kubernetes to render for, where no cluster is asked
+    #[arg(long, value_name = "MAJOR.MINOR", default_value = "1.30", value_parser = version)]
+    kubernetes_version: Version,
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    let parsed = text.trim_start_matches('v').split_once('.').and_then(|(major, minor)| {
+        Some(Version { major: major.parse().ok()?, minor: minor.split('.').next()?.parse().ok()? })
+    });
+    match parsed {
+        Some(version) if version >= (Version { major: 1, minor: 20 }) => Ok(version),
+        Some(_) => Err("Skiff supports Kubernetes 1.20 and later".to_owned()),
+        None => Err("a version looks like 1.30".to_owned()),
+    }
+}
+
+/// A cluster of this version with room for anything.
+fn facts_of(version: Version) -> ClusterFacts {
+    let plenty = Amounts { milli_cpu: 1_000_000_000, bytes: 1 << 50 };
+    let node = NodeFacts {
+        name: "any".to_owned(),
+        ready: true,
+        schedulable: true,
+        os: "linux".to_owned(),
+        architecture: "amd64".to_owned(),
+        kubelet: version,
+        capacity: plenty,
+        allocatable: plenty,
+    };
+    ClusterFacts { server: version, nodes: Some(vec![node]) }
+}
+
+pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandError> {
+    let task = args.task.resolve()?;
+    let asked = task.context.as_deref().or(setup.context.as_deref());
+    let (facts, namespace, config, context) = if asked.is_some() {
+        let (cluster, config) = setup.connect(asked).await?;
+        (cluster.facts().await?, cluster.namespace, config, cluster.context)
+    } else {
+        let context = Cluster::context_name(&Selection::default());
+        let config = configuration::load(&setup.environment, context.as_deref(), setup.printer)?;
+        let namespace = config.for_context(context.as_deref()).namespace;
+        (facts_of(args.kubernetes_version), namespace.unwrap_or_else(|| "default".to_owned()), config, context.unwrap_or_default())
+    };
+    let agents = agents()?;
+    let architectures: Vec<&str> = agents.iter().map(|agent| agent.architecture).collect();
+    let user = setup.user();
+    let plan = compile(&Input {
+        task: &task,
+        config: &config.for_task(Some(&context), &task.config),
+        facts: &facts,
+        ids: &Ids {
+            cluster: args.cluster,
+            user: user.name,
+            user_hash: user.hash,
+            namespace,
+            context,
+            launching: None,
+            command: String::new(),
+        },
+        agent: &AgentBuild::of(&agents[0].bytes, &architectures),
+    })?;
+    for note in &plan.notes {
+        setup.printer.note(&format!("note: {note}"));
+    }
+    setup.printer.data(&plan.to_yaml());
+    Ok(())
+}

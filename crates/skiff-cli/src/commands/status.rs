@@ -1,0 +1,106 @@
+//! `skiff status`
+
+use clap::Args;
+use serde_json::json;
+use skiff_engine::{ClusterStatus, status};
+
+use crate::commands::queue::Output;
+use crate::error::CommandError;
+use crate::setup::Setup;
+use crate::table::{ago, table};
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Names of clusters; all of yours where none is given
+    clusters: Vec<String>,
+    /// Clusters of all users
+    #[arg(short = 'u', long)]
+    all_users: bool,
+    /// Show more of each
+    #[arg(short, long)]
+    verbose: bool,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandError> {
+    let (cluster, _) = setup.connect(None).await?;
+    let user = setup.user();
+    let mut clusters = status(&cluster, (!args.all_users).then_some(&user)).await?;
+    for name in &args.clusters {
+        if clusters.iter().all(|status| status.cluster.record.name != *name) {
+            setup.printer.note(&format!("there is no cluster `{name}`"));
+        }
+    }
+    clusters.retain(|status| args.clusters.is_empty() || args.clusters.contains(&status.cluster.record.name));
+    if args.output == Output::Json {
+        let all: Vec<_> = clusters.iter().map(|status| as_json(status, &cluster.context)).collect();
+        setup.printer.data(&format!("{:#}\n", json!(all)));
+        return Ok(());
+    }
+    if clusters.is_empty() {
+        setup.printer.data(&format!("Clusters\nNo clusters in namespace {} of {}.\n", cluster.namespace, cluster.context));
+        return Ok(());
+    }
+    let mut head = vec!["NAME", "INFRA", "RESOURCES", "STATUS", "AUTOSTOP", "LAUNCHED"];
+    if args.all_users {
+        head.insert(1, "USER");
+    }
+    if args.verbose {
+        head.extend(["HEAD_IP", "COMMAND", "LAST_EVENT"]);
+    }
+    let rows = clusters.iter().map(|status| row(status, &args, &cluster.context));
+    setup.printer.data(&format!("Clusters\n{}", table(&head, rows)));
+    if !args.verbose {
+        for status in &clusters {
+            if let Some(why) = &status.why {
+                setup.printer.note(&format!("{}: {why}", status.cluster.record.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn row(status: &ClusterStatus, args: &StatusArgs, context: &str) -> Vec<String> {
+    let record = &status.cluster.record;
+    let age = status.cluster.created.map(|created| {
+        u64::try_from(jiff::Timestamp::now().as_second() - created.as_second()).unwrap_or_default()
+    });
+    let mut row = vec![
+        record.name.clone(),
+        format!("Kubernetes ({context})"),
+        record.resources.clone(),
+        status.state.to_string(),
+        "-".to_owned(),
+        ago(age),
+    ];
+    if args.all_users {
+        row.insert(1, record.user.clone());
+    }
+    if args.verbose {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        row.extend([or_dash(&status.head_ip), record.command.clone(), or_dash(&status.why)]);
+    }
+    row
+}
+
+fn as_json(status: &ClusterStatus, context: &str) -> serde_json::Value {
+    let record = &status.cluster.record;
+    json!({
+        "name": record.name,
+        "status": status.state,
+        "reason": status.why,
+        "infra": { "cloud": "kubernetes", "context": context },
+        "resources": record.resources,
+        "num_nodes": record.num_nodes,
+        "image": record.image,
+        "docker": record.docker,
+        "user": record.user,
+        "command": record.command,
+        "launched_at": status.cluster.created.map(|created| created.to_string()),
+        "kubernetes_name": status.cluster.id,
+        "head_ip": status.head_ip,
+        "node": status.node,
+    })
+}

@@ -1,0 +1,51 @@
+//! Every environment variable that Skiff reads, read once at the start.
+
+use std::path::PathBuf;
+
+/// What the environment says.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    /// `SKIFF_HOME`, else `~/.skiff`: state and caches.
+    pub(crate) skiff_home: PathBuf,
+    /// The user's home folder.
+    pub(crate) home: PathBuf,
+    /// `USER` or `LOGNAME`, else the name that `/etc/passwd` knows.
+    pub(crate) user: String,
+    /// `SKYPILOT_USER_ID`: takes the place of the hash of the user's name.
+    pub(crate) user_id: Option<String>,
+    /// `SKYPILOT_GLOBAL_CONFIG`: takes the place of the user's configuration file.
+    pub(crate) global_config: Option<PathBuf>,
+    /// `SKYPILOT_PROJECT_CONFIG`: takes the place of `./.sky.yaml`.
+    pub(crate) project_config: Option<PathBuf>,
+    /// `SKIFF_LOG`: a filter for diagnostics, such as `debug`.
+    pub(crate) log: Option<String>,
+}
+
+impl Environment {
+    pub(crate) fn read() -> Self {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = path("HOME").unwrap_or_else(|| PathBuf::from("/"));
+        Self {
+            skiff_home: path("SKIFF_HOME").unwrap_or_else(|| home.join(".skiff")),
+            home,
+            user: text("USER").or_else(|| text("LOGNAME")).unwrap_or_else(name_of_user),
+            user_id: text("SKYPILOT_USER_ID"),
+            global_config: path("SKYPILOT_GLOBAL_CONFIG"),
+            project_config: path("SKYPILOT_PROJECT_CONFIG"),
+            log: text("SKIFF_LOG"),
+        }
+    }
+}
+
+/// The name that `/etc/passwd` gives this process' user, or its number.
+fn name_of_user() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    named.unwrap_or(uid)
+}

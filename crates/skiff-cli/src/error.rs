@@ -1,0 +1,180 @@
+//! One error for all commands: what it says, what may help, and the exit code.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
+use skiff_proto::ExitStatus;
+use skiff_schema::Faults;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum CommandError {
+    /// A file of the user's is wrong; every fault has its place.
+    Faults(Box<Faults>),
+    /// Anything else, with what the user can do about it.
+    Failed { error: Box<dyn Error + Send + Sync>, hint: Option<String>, exit: ExitStatus },
+}
+
+/// An error that knows what the user can do about it.
+pub(crate) trait Hinted: Error + Send + Sync + 'static {
+    fn hint(&self) -> Option<String>;
+
+    fn exit(&self) -> ExitStatus {
+        ExitStatus::Failure
+    }
+}
+
+impl<E: Hinted> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::Failed { hint: error.hint(), exit: error.exit(), error: Box::new(error) }
+    }
+}
+
+impl From<Faults> for CommandError {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(Box::new(faults))
+    }
+}
+
+macro_rules! hinted {
+    ($($error:ty),* $(,)?) => {
+        $(impl Hinted for $error {
+            fn hint(&self) -> Option<String> {
+                <$error>::hint(self)
+            }
+        })*
+    };
+}
+
+hinted!(
+    skiff_compile::CompileError,
+    skiff_engine::DownError,
+    skiff_kube::ApiError,
+    skiff_kube::ContextError,
+);
+
+impl Hinted for skiff_engine::LaunchError {
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+
+    fn exit(&self) -> ExitStatus {
+        match self {
+            Self::Interrupted { .. } | Self::NotUndone { .. } => ExitStatus::Interrupted,
+            Self::Follow(error) => follow_exit(error),
+            _ => ExitStatus::Failure,
+        }
+    }
+}
+
+impl Hinted for skiff_engine::JobError {
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+
+    fn exit(&self) -> ExitStatus {
+        match self {
+            Self::Follow(error) => follow_exit(error),
+            _ => ExitStatus::Failure,
+        }
+    }
+}
+
+impl Hinted for skiff_engine::FollowError {
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+
+    fn exit(&self) -> ExitStatus {
+        follow_exit(self)
+    }
+}
+
+/// A job whose pod is gone has failed; one that does not exist has its own code.
+fn follow_exit(error: &skiff_engine::FollowError) -> ExitStatus {
+    use skiff_engine::FollowError;
+    match error {
+        FollowError::Gone { .. } | FollowError::Ended(_) => ExitStatus::JobFailed,
+        FollowError::Interrupted => ExitStatus::Interrupted,
+        error if error.is_job_not_found() => ExitStatus::JobNotFound,
+        _ => ExitStatus::Failure,
+    }
+}
+
+impl CommandError {
+    /// A mistake on the command line, or something that only the user can set right.
+    pub(crate) fn usage(message: impl Into<String>, hint: Option<String>) -> Self {
+        Self::Failed { error: message.into().into(), hint, exit: ExitStatus::Usage }
+    }
+
+    /// A failure outside of any use case, such as a file that cannot be read.
+    pub(crate) fn failure(message: impl Into<String>, hint: Option<String>) -> Self {
+        Self::Failed { error: message.into().into(), hint, exit: ExitStatus::Failure }
+    }
+
+    pub(crate) fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Faults(_) => ExitStatus::Failure,
+            Self::Failed { exit, .. } => *exit,
+        }
+    }
+
+    /// The text for stderr; None where there is nothing to say.
+    pub(crate) fn render(&self) -> Option<String> {
+        match self {
+            Self::Faults(faults) => Some(render_faults(faults.as_ref())),
+            Self::Failed { error, hint, .. } => {
+                // The reader of our output went away, as `head` does: that is no trouble to report.
+                let broken = chain(error.as_ref()).iter()
+                    .any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe));
+                (!broken).then(|| render_chain(error.as_ref(), hint.as_deref()))
+            }
+        }
+    }
+}
+
+fn render_faults(faults: &dyn Diagnostic) -> String {
+    let mut text = String::new();
+    let watched = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let rendered = if watched {
+        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).render_report(&mut text, faults)
+    } else {
+        NarratableReportHandler::new().render_report(&mut text, faults)
+    };
+    rendered.expect("a String takes every write");
+    text
+}
+
+/// The error and its sources, the innermost last.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    let mut chain = vec![error];
+    let mut next: Option<&'a (dyn Error + 'static)> = error.source();
+    while let Some(error) = next {
+        chain.push(error);
+        next = error.source();
+    }
+    chain
+}
+
+fn render_chain(error: &(dyn Error + 'static), hint: Option<&str>) -> String {
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let cyan = Style::new().bold().fg_color(Some(AnsiColor::Cyan.into()));
+    let mut text = String::new();
+    let mut said = String::new();
+    for (depth, error) in chain(error).into_iter().enumerate() {
+        let message = error.to_string();
+        // Foreign errors repeat their source; once is enough.
+        if depth > 0 && said.contains(&message) {
+            continue;
+        }
+        let label = if depth == 0 { "error" } else { "caused by" };
+        let _ = writeln!(text, "{red}{label}:{red:#} {message}");
+        said.push_str(&message);
+    }
+    if let Some(hint) = hint {
+        let _ = writeln!(text, "{cyan}hint:{cyan:#} {hint}");
+    }
+    text
+}
