@@ -1,2 +1,72 @@
-//! Placeholder.
-fn main() {}
+//! Skiff's agent: PID 1 of a task container (`run`), its client end (`connect`), the wrapper of the
+//! Docker daemon (`docker`) and the init container that lends Docker's tools to the task (`tools`).
+//!
+//! One static executable that travels to every pod. Must not resolve names, ask the system's user
+//! database through libc, or need anything of the image beyond a kernel.
+
+mod arguments;
+mod cgroup;
+mod clock;
+mod connect;
+mod connection;
+mod environment;
+mod home;
+mod job_log;
+mod keeper;
+mod layout;
+mod log_stream;
+mod passwd;
+mod process;
+mod queue;
+mod reaper;
+mod record;
+mod request;
+mod run;
+mod server;
+mod session;
+mod shell;
+mod survivors;
+mod upload;
+mod watch_dir;
+mod workdir;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Role};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => return fail("arguments", &error),
+    };
+    let layout = arguments.layout;
+    let result = match arguments.role {
+        Role::Run { docker } => run::run(layout, docker).map_err(|e| fail("run", &e)),
+        Role::Connect => connect::connect(&layout).map_err(|e| fail("connect", &e)),
+        Role::Session { command } => return fail("session", &session::become_command(&command)),
+        Role::Version => {
+            report(&format!("skiff-agent {}", env!("CARGO_PKG_VERSION")));
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|code| code)
+}
+
+/// One line on standard error: the container's log, and what the kubelet shows of a failed container.
+#[expect(clippy::print_stderr, reason = "standard error is the container's log")]
+pub(crate) fn report(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Says why a role ended, on one line with all causes, and gives the exit code of failure.
+fn fail(role: &str, error: &dyn std::error::Error) -> ExitCode {
+    let mut line = format!("skiff-agent {role}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    report(&line);
+    ExitCode::FAILURE
+}

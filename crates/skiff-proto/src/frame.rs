@@ -47,6 +47,16 @@ pub enum FrameError {
     /// The kind is not known.
     #[error("unknown frame kind {0}")]
     Kind(u8),
+    /// A request that this build does not know, or a malformed one. The frame is consumed: the
+    /// connection can go on, with the answer `Unsupported` to this id.
+    #[error("request {id} is not known")]
+    Request {
+        /// The request's id.
+        id: u32,
+        /// Why it could not be read.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The payload of this kind of frame is not what it must be.
     #[error("malformed {0} frame")]
     Payload(&'static str, #[source] Option<serde_json::Error>),
@@ -98,12 +108,18 @@ impl Frame {
     fn decode(kind: u8, id: u32, payload: &[u8]) -> Result<Self, FrameError> {
         Ok(match kind {
             Self::HELLO => Self::Hello(parse("hello", payload)?),
-            Self::REQUEST => Self::Request(id, parse("request", payload)?),
+            Self::REQUEST => Self::Request(
+                id,
+                serde_json::from_slice(payload)
+                    .map_err(|source| FrameError::Request { id, source })?,
+            ),
             Self::RESPONSE => Self::Response(id, parse("response", payload)?),
             Self::DATA => Self::Data(id, payload.to_vec()),
             Self::END => Self::End(id),
             Self::CREDIT => {
-                let bytes = payload.try_into().map_err(|_| FrameError::Payload("credit", None))?;
+                let bytes = payload
+                    .try_into()
+                    .map_err(|_| FrameError::Payload("credit", None))?;
                 Self::Credit(id, u32::from_le_bytes(bytes))
             }
             Self::CANCEL => Self::Cancel(id),
@@ -144,16 +160,19 @@ impl Decoder {
     /// The next whole frame, if it has arrived.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let rest = &self.buffer[self.taken..];
-        let Some((length, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let Some((length, rest)) = rest.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
         let length = u32::from_le_bytes(*length) as usize;
         if !(HEAD..=MAX_FRAME).contains(&length) {
             return Err(FrameError::Length(length));
         }
-        let Some(body) = rest.get(..length) else { return Ok(None) };
+        let Some(body) = rest.get(..length) else {
+            return Ok(None);
+        };
         let id = u32::from_le_bytes([body[1], body[2], body[3], body[4]]);
-        let frame = Frame::decode(body[0], id, &body[HEAD..])?;
         self.taken += 4 + length;
-        Ok(Some(frame))
+        Frame::decode(body[0], id, &body[HEAD..]).map(Some)
     }
 
     /// Whether a frame has begun to arrive and is not whole.

@@ -60,7 +60,10 @@ pub enum JobStatus {
 impl JobStatus {
     /// Whether the job will never run again.
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Init | Self::Pending | Self::SettingUp | Self::Running)
+        !matches!(
+            self,
+            Self::Init | Self::Pending | Self::SettingUp | Self::Running
+        )
     }
 
     /// The word that tables and JSON show.

@@ -42,9 +42,12 @@ pub enum Request {
         /// Whether to wait for more until the job ends.
         follow: bool,
     },
-    /// All jobs, oldest first.
+    /// All jobs, oldest first; answered by `Jobs`, which leaves the oldest out where one frame cannot
+    /// hold all of them.
     Queue,
-    /// Cancel these jobs, or every unfinished one where the list is empty.
+    /// Cancel these jobs, or every unfinished one where the list is empty. Answered by `Jobs` with the
+    /// records of these jobs when all of them have ended, after 10 s at most; a number that no job has
+    /// is `NotFound` and nothing is cancelled; a job that had ended already stays as it is.
     Cancel {
         /// The jobs' numbers.
         jobs: Vec<JobId>,

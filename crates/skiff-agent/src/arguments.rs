@@ -1,0 +1,82 @@
+//! The agent's command line. Must not act on it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::layout::Layout;
+
+/// What this process is to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// PID 1 of the task container.
+    Run {
+        /// Whether the pod has a Docker daemon beside it.
+        docker: bool,
+    },
+    /// The bridge between its standard streams and the agent's socket.
+    Connect,
+    /// A job's process before it becomes the job's shell.
+    Session {
+        /// The program and its arguments.
+        command: Vec<OsString>,
+    },
+    /// Prints its version.
+    Version,
+}
+
+/// The command line, understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    /// Where the pod's shared folder is.
+    pub(crate) layout: Layout,
+    /// What to be.
+    pub(crate) role: Role,
+}
+
+/// The command line is not one of the agent's.
+#[derive(Debug, Error)]
+pub(crate) enum ArgumentError {
+    /// There is no role.
+    #[error("no role given: one of run, connect, docker, tools")]
+    NoRole,
+    /// The role is not known.
+    #[error("unknown role {0:?}: one of run, connect, docker, tools")]
+    UnknownRole(OsString),
+    /// The role does not take this argument.
+    #[error("unexpected argument {0:?}")]
+    Unexpected(OsString),
+    /// An option lacks its value.
+    #[error("{0} needs a value")]
+    NoValue(&'static str),
+}
+
+impl Arguments {
+    /// Reads the arguments behind the program's name.
+    pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, ArgumentError> {
+        let mut args = args.peekable();
+        let mut layout = Layout::default();
+        if args.next_if(|arg| arg == "--root").is_some() {
+            layout = Layout::new(PathBuf::from(
+                args.next().ok_or(ArgumentError::NoValue("--root"))?,
+            ));
+        }
+        let name = args.next().ok_or(ArgumentError::NoRole)?;
+        let role = match name.to_str() {
+            Some("run") => Role::Run {
+                docker: args.next_if(|arg| arg == "--docker").is_some(),
+            },
+            Some("connect") => Role::Connect,
+            Some("session") => Role::Session {
+                command: args.by_ref().collect(),
+            },
+            Some("--version") => Role::Version,
+            _ => return Err(ArgumentError::UnknownRole(name)),
+        };
+        match args.next() {
+            Some(extra) => Err(ArgumentError::Unexpected(extra)),
+            None => Ok(Self { layout, role }),
+        }
+    }
+}

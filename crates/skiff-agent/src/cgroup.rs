@@ -1,0 +1,149 @@
+//! What the kernel says of the container's memory: kills for want of it, and the limit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The files of the container's memory controller, whichever version of cgroups it is in.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryWatch {
+    /// A file with a line `oom_kill N`.
+    events: PathBuf,
+    limit: PathBuf,
+}
+
+impl MemoryWatch {
+    /// Finds the controller; None where the container sees none.
+    pub(crate) fn find() -> Option<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        Self::find_in(Path::new("/sys/fs/cgroup"), &own)
+    }
+
+    /// A container sees its own group at the mount's root, a process outside of one below it.
+    fn find_in(mount: &Path, own: &str) -> Option<Self> {
+        let v1 = own
+            .lines()
+            .find_map(|line| path_of(line, |names| names.split(',').any(|n| n == "memory")));
+        let v2 = own.lines().find_map(|line| path_of(line, str::is_empty));
+        let tries = [
+            (
+                v1,
+                mount.join("memory"),
+                "memory.oom_control",
+                "memory.limit_in_bytes",
+            ),
+            (v2, mount.to_owned(), "memory.events", "memory.max"),
+        ];
+        for (path, base, events, limit) in tries {
+            let Some(path) = path else { continue };
+            for dir in [base.join(path.trim_start_matches('/')), base] {
+                let watch = Self {
+                    events: dir.join(events),
+                    limit: dir.join(limit),
+                };
+                if watch.kills().is_some() {
+                    return Some(watch);
+                }
+            }
+        }
+        None
+    }
+
+    /// How many processes the kernel has killed here for want of memory.
+    pub(crate) fn kills(&self) -> Option<u64> {
+        let text = fs::read_to_string(&self.events).ok()?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    }
+
+    /// The limit in bytes, where there is one.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        let limit: u64 = fs::read_to_string(&self.limit).ok()?.trim().parse().ok()?;
+        // Version 1 writes "no limit" as a number near the largest.
+        (limit < 1 << 60).then_some(limit)
+    }
+
+    /// ` at the memory limit of 2 GiB`, or nothing.
+    pub(crate) fn at_limit(&self) -> String {
+        self.limit()
+            .map(|limit| format!(" at the memory limit of {}", size(limit)))
+            .unwrap_or_default()
+    }
+}
+
+fn path_of(line: &str, wanted: impl Fn(&str) -> bool) -> Option<&str> {
+    let mut parts = line.splitn(3, ':').skip(1);
+    let names = parts.next()?;
+    wanted(names).then(|| parts.next()).flatten()
+}
+
+/// Bytes as people write them: `2 GiB`, `1.5 GiB`, `512 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let (unit, name) = if bytes >= 1 << 30 {
+        (1_u64 << 30, "GiB")
+    } else {
+        (1 << 20, "MiB")
+    };
+    let tenths = (u128::from(bytes) * 10 + u128::from(unit) / 2) / u128::from(unit);
+    match tenths % 10 {
+        0 => format!("{} {name}", tenths / 10),
+        tenth => format!("{}.{tenth} {name}", tenths / 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MemoryWatch, size};
+
+    fn watch(files: &[(&str, &str)], own: &str) -> Option<MemoryWatch> {
+        let dir = tempfile::tempdir().expect("a folder");
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        }
+        let watch = MemoryWatch::find_in(dir.path(), own);
+        std::mem::forget(dir);
+        watch
+    }
+
+    #[test]
+    fn reads_version_1_from_a_container() {
+        let own = "4:memory:/kubepods/pod1/c1\n0::/\n";
+        let watch = watch(
+            &[
+                (
+                    "memory/memory.oom_control",
+                    "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+                ),
+                ("memory/memory.limit_in_bytes", "2147483648\n"),
+            ],
+            own,
+        )
+        .expect("a controller");
+        assert_eq!(
+            (watch.kills(), watch.at_limit().as_str()),
+            (Some(3), " at the memory limit of 2 GiB")
+        );
+    }
+
+    #[test]
+    fn reads_version_2_below_the_mount() {
+        let watch = watch(
+            &[
+                ("a/b/memory.events", "low 0\noom 2\noom_kill 1\n"),
+                ("a/b/memory.max", "max\n"),
+            ],
+            "0::/a/b\n",
+        )
+        .expect("a controller");
+        assert_eq!((watch.kills(), watch.limit()), (Some(1), None));
+    }
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(size(2 << 30), "2 GiB");
+        assert_eq!(size(3 << 29), "1.5 GiB");
+        assert_eq!(size(512 << 20), "512 MiB");
+        assert_eq!(size(2_000_000_000), "1.9 GiB");
+    }
+}

@@ -1,0 +1,302 @@
+//! One client's connection: frames in, requests side by side, frames out within their credit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use skiff_proto::{
+    Decoder, Fault, FaultKind, Frame, FrameError, Hello, PROTOCOL_VERSION, Request, Response,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::request;
+use crate::server::Service;
+
+/// Frames that wait to be written: with the largest data frames, 256 KiB.
+const OUTBOX: usize = 4;
+/// Requests that one connection may have open.
+const MAX_OPEN: usize = 64;
+/// A client that has pinged before and is silent for so long is gone.
+const SILENCE: Duration = Duration::from_mins(2);
+
+/// A request's way of answering.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    id: u32,
+    out: mpsc::Sender<Frame>,
+    credit: Arc<Semaphore>,
+}
+
+impl Reply {
+    /// Sends an answer. An error means that the client is gone.
+    pub(crate) async fn send(&self, response: Response) -> Result<(), Gone> {
+        self.out
+            .send(Frame::Response(self.id, response))
+            .await
+            .map_err(|_| Gone)
+    }
+
+    /// Sends data as far as the client has room for it.
+    pub(crate) async fn data(&self, bytes: Vec<u8>) -> Result<(), Gone> {
+        let size = u32::try_from(bytes.len()).map_err(|_| Gone)?;
+        self.credit
+            .acquire_many(size)
+            .await
+            .map_err(|_| Gone)?
+            .forget();
+        self.out
+            .send(Frame::Data(self.id, bytes))
+            .await
+            .map_err(|_| Gone)
+    }
+}
+
+/// The client has gone: nobody needs the answer.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+/// What arrives for an upload.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// Some bytes.
+    Data(Vec<u8>),
+    /// There are no more.
+    End,
+}
+
+/// The receiving end of an upload.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    id: u32,
+    pieces: mpsc::UnboundedReceiver<Piece>,
+    out: mpsc::Sender<Frame>,
+    /// Bytes taken in and not yet credited back.
+    held: Arc<AtomicU32>,
+}
+
+impl Upload {
+    /// The next piece; None where the connection broke. To be called from a thread that may block.
+    pub(crate) fn next(&mut self) -> Option<Piece> {
+        self.pieces.blocking_recv()
+    }
+
+    /// Tells the client that it may send so many bytes more.
+    pub(crate) fn consumed(&self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        // A client that is gone needs no credit.
+        let _ = self.out.blocking_send(Frame::Credit(self.id, bytes));
+    }
+}
+
+struct Open {
+    credit: Arc<Semaphore>,
+    upload: Option<(mpsc::UnboundedSender<Piece>, Arc<AtomicU32>)>,
+    task: JoinHandle<()>,
+}
+
+/// Serves one client until it goes, breaks the protocol, or the agent goes.
+pub(crate) async fn serve(stream: UnixStream, service: Service) {
+    let (reader, writer) = stream.into_split();
+    let (out, outbox) = mpsc::channel(OUTBOX);
+    let writing = tokio::spawn(write(writer, outbox));
+    let hello = Hello {
+        protocol: PROTOCOL_VERSION,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        boot: service.boot.clone(),
+    };
+    if out.send(Frame::Hello(hello)).await.is_ok() {
+        let mut connection = Connection {
+            service,
+            out,
+            open: HashMap::new(),
+            greeted: false,
+            pings: false,
+        };
+        connection.read(reader).await;
+        for open in connection.open.into_values() {
+            open.task.abort();
+        }
+    }
+    // What is in the outbox still goes out; the writer ends when the last sender has gone.
+    let _ = writing.await;
+}
+
+struct Connection {
+    service: Service,
+    out: mpsc::Sender<Frame>,
+    open: HashMap<u32, Open>,
+    greeted: bool,
+    pings: bool,
+}
+
+impl Connection {
+    async fn read(&mut self, mut reader: OwnedReadHalf) {
+        let mut decoder = Decoder::default();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let read = async {
+                if self.pings {
+                    tokio::time::timeout(SILENCE, reader.read(&mut buffer))
+                        .await
+                        .ok()
+                } else {
+                    Some(reader.read(&mut buffer).await)
+                }
+            };
+            let Some(Ok(count @ 1..)) = read.await else {
+                return;
+            };
+            decoder.push(&buffer[..count]);
+            loop {
+                let taken = match decoder.next_frame() {
+                    Ok(Some(frame)) => self.take(frame).await,
+                    Ok(None) => break,
+                    Err(FrameError::Request { id, .. }) => self.refuse(id, unsupported()).await,
+                    Err(_) => Err(Gone),
+                };
+                if taken.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, frame: Frame) -> Result<(), Gone> {
+        match frame {
+            Frame::Hello(hello) => {
+                self.greeted = hello.protocol.abs_diff(PROTOCOL_VERSION) <= 1;
+                self.greeted.then_some(()).ok_or(Gone)
+            }
+            _ if !self.greeted => Err(Gone),
+            Frame::Request(id, request) => self.start(id, request).await,
+            Frame::Data(id, bytes) => self.data(id, bytes),
+            Frame::End(id) => {
+                if let Some((pieces, _)) =
+                    self.open.get_mut(&id).and_then(|open| open.upload.take())
+                {
+                    // An upload that failed already has its answer.
+                    let _ = pieces.send(Piece::End);
+                }
+                Ok(())
+            }
+            Frame::Credit(id, bytes) => {
+                let room = Semaphore::MAX_PERMITS;
+                if let Some(open) = self.open.get(&id)
+                    && open.credit.available_permits() + (bytes as usize) < room
+                {
+                    open.credit.add_permits(bytes as usize);
+                }
+                Ok(())
+            }
+            Frame::Cancel(id) => {
+                if let Some(open) = self.open.remove(&id) {
+                    open.task.abort();
+                }
+                Ok(())
+            }
+            Frame::Ping => {
+                self.pings = true;
+                self.out.send(Frame::Pong).await.map_err(|_| Gone)
+            }
+            Frame::Pong => Ok(()),
+            Frame::Response(..) => Err(Gone),
+        }
+    }
+
+    async fn start(&mut self, id: u32, request: Request) -> Result<(), Gone> {
+        self.open.retain(|_, open| !open.task.is_finished());
+        if self.open.contains_key(&id) || self.open.len() >= MAX_OPEN {
+            let message = format!("request {id} is open already, or {MAX_OPEN} others are");
+            return self
+                .refuse(
+                    id,
+                    Fault {
+                        kind: FaultKind::Invalid,
+                        message,
+                    },
+                )
+                .await;
+        }
+        let credit = Arc::new(Semaphore::new(Frame::WINDOW as usize));
+        let reply = Reply {
+            id,
+            out: self.out.clone(),
+            credit: Arc::clone(&credit),
+        };
+        let mut upload = None;
+        let receiving = matches!(request, Request::Workdir).then(|| {
+            let (sender, pieces) = mpsc::unbounded_channel();
+            let held = Arc::new(AtomicU32::new(0));
+            upload = Some((sender, Arc::clone(&held)));
+            Upload {
+                id,
+                pieces,
+                out: self.out.clone(),
+                held,
+            }
+        });
+        let task = request::start(request, receiving, reply, &self.service).await;
+        self.open.insert(
+            id,
+            Open {
+                credit,
+                upload,
+                task,
+            },
+        );
+        Ok(())
+    }
+
+    /// Hands data to its upload. A client that sends more than the window breaks the protocol; data for
+    /// a request that has been answered already is on its way from before that.
+    fn data(&mut self, id: u32, bytes: Vec<u8>) -> Result<(), Gone> {
+        let Some((pieces, held)) = self.open.get(&id).and_then(|open| open.upload.as_ref()) else {
+            return Ok(());
+        };
+        let size = u32::try_from(bytes.len()).map_err(|_| Gone)?;
+        if held.fetch_add(size, Ordering::Relaxed).saturating_add(size) > Frame::WINDOW {
+            return Err(Gone);
+        }
+        // An upload that failed already has its answer.
+        let _ = pieces.send(Piece::Data(bytes));
+        Ok(())
+    }
+
+    async fn refuse(&self, id: u32, fault: Fault) -> Result<(), Gone> {
+        self.out
+            .send(Frame::Response(id, Response::Failed { fault }))
+            .await
+            .map_err(|_| Gone)
+    }
+}
+
+fn unsupported() -> Fault {
+    let message = format!(
+        "the agent ({}) does not know this request: it is of another version than the client",
+        env!("CARGO_PKG_VERSION")
+    );
+    Fault {
+        kind: FaultKind::Unsupported,
+        message,
+    }
+}
+
+async fn write(mut writer: OwnedWriteHalf, mut outbox: mpsc::Receiver<Frame>) {
+    let mut bytes = Vec::new();
+    while let Some(frame) = outbox.recv().await {
+        bytes.clear();
+        frame.encode(&mut bytes);
+        while let Ok(frame) = outbox.try_recv() {
+            frame.encode(&mut bytes);
+        }
+        if writer.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The home folder of jobs, and the links in it that users know.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use skiff_proto::paths;
+
+use crate::layout::Layout;
+use crate::passwd::{self, Account};
+
+/// Where jobs are at home.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    /// The folder.
+    pub(crate) dir: PathBuf,
+    /// The user's name, where the image knows it.
+    pub(crate) user: Option<String>,
+    /// What a job's log says about the home folder, where it is not the one that users expect.
+    pub(crate) note: Option<String>,
+    /// Where uploads go and jobs start: what `~/sky_workdir` leads to.
+    pub(crate) workdir: PathBuf,
+}
+
+impl Home {
+    /// Chooses the home folder (`$HOME`, else the account's, else one under the shared folder), and
+    /// puts the links `sky_workdir` and `sky_logs` into it.
+    pub(crate) fn prepare(layout: &Layout) -> io::Result<Self> {
+        let uid = rustix::process::geteuid().as_raw();
+        let account = passwd::account(Path::new("/etc/passwd"), uid);
+        let wanted = std::env::var_os("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from);
+        let (dir, note) = choose(layout, wanted.as_deref(), account.as_ref())?;
+        for shared in [paths::WORKDIR, paths::LOGS] {
+            fs::create_dir_all(layout.at(shared))?;
+        }
+        link(&layout.at(paths::LOGS), &dir.join("sky_logs"))?;
+        let workdir = link(&layout.at(paths::WORKDIR), &dir.join("sky_workdir"))?;
+        Ok(Self {
+            dir,
+            user: account.map(|account| account.name),
+            note,
+            workdir,
+        })
+    }
+}
+
+fn choose(
+    layout: &Layout,
+    wanted: Option<&Path>,
+    account: Option<&Account>,
+) -> io::Result<(PathBuf, Option<String>)> {
+    let candidates = wanted
+        .into_iter()
+        .chain(account.map(|account| account.home.as_path()));
+    for home in candidates.clone() {
+        if home.is_absolute() && access(home, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
+            return Ok((home.to_owned(), None));
+        }
+    }
+    let fallback = layout.at(paths::HOME);
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&fallback)?;
+    let note = match candidates.clone().next() {
+        Some(home) => {
+            format!(
+                "HOME is {}: {} cannot be written.",
+                fallback.display(),
+                home.display()
+            )
+        }
+        None => format!(
+            "HOME is {}: the image names no home folder.",
+            fallback.display()
+        ),
+    };
+    Ok((fallback, Some(note)))
+}
+
+/// Makes `link` lead to `target` unless the image has a real folder of that name, which is kept.
+/// Returns the folder that the name leads to.
+fn link(target: &Path, link: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(link) {
+        Ok(metadata) if metadata.is_dir() => return Ok(link.to_owned()),
+        Ok(_) => fs::remove_file(link)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    symlink(target, link)?;
+    Ok(target.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{choose, link};
+    use crate::layout::Layout;
+    use crate::passwd::Account;
+
+    #[test]
+    fn a_writable_home_is_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = Layout::new(dir.path().join("skiff"));
+        let (home, note) = choose(&layout, Some(dir.path()), None).expect("a home");
+        assert_eq!((home.as_path(), note), (dir.path(), None));
+    }
+
+    #[test]
+    fn a_missing_home_falls_back_and_says_so() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = Layout::new(dir.path().join("skiff"));
+        let account = Account {
+            name: "a".into(),
+            home: "/no/such/home".into(),
+        };
+        let (home, note) = choose(&layout, None, Some(&account)).expect("a home");
+        assert_eq!(home, dir.path().join("skiff/home"));
+        assert!(
+            note.expect("a note")
+                .contains("/no/such/home cannot be written")
+        );
+    }
+
+    #[test]
+    fn a_real_folder_of_the_image_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (target, name) = (dir.path().join("target"), dir.path().join("sky_workdir"));
+        std::fs::create_dir(&name).expect("a folder");
+        assert_eq!(link(&target, &name).expect("kept"), name);
+        std::fs::remove_dir(&name).expect("removed");
+        assert_eq!(link(&target, &name).expect("linked"), target);
+        assert_eq!(link(&target, &name).expect("linked again"), target);
+    }
+}

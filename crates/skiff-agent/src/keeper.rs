@@ -1,0 +1,421 @@
+//! The owner of all jobs: takes commands and events one after the other, asks the queue what follows,
+//! and does it. Must not decide anything about jobs itself.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use skiff_proto::{Fault, FaultKind, JobId, JobRecord, JobSpec, JobStatus, LogSource};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::cgroup::MemoryWatch;
+use crate::clock::now_ms;
+use crate::environment::Surroundings;
+use crate::job_log::{JobLog, JobView};
+use crate::process::{Running, StageSpec};
+use crate::queue::{Departure, Effect, Event, Queue, Stage, Work, step};
+use crate::reaper::Reaper;
+use crate::record;
+use crate::report;
+use crate::survivors;
+
+/// How long a job's processes have to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What others ask of the keeper.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Queue a job.
+    Submit(JobSpec, oneshot::Sender<Result<JobRecord, Fault>>),
+    /// All records.
+    Queue(oneshot::Sender<Vec<JobRecord>>),
+    /// End these jobs; answered when they have ended.
+    Cancel(Vec<JobId>, oneshot::Sender<Result<Vec<JobHandle>, Fault>>),
+    /// One job, to follow it.
+    Find(LogSource, oneshot::Sender<Option<JobHandle>>),
+    /// Go.
+    Leave(Departure),
+    /// Something happened.
+    Event(Event),
+}
+
+/// A job as those see it who follow it.
+#[derive(Clone, Debug)]
+pub(crate) struct JobHandle {
+    /// Its record and the length of its log, now and whenever they change.
+    pub(crate) view: watch::Receiver<JobView>,
+    /// The file of its log.
+    pub(crate) log: PathBuf,
+}
+
+/// All that belongs to one job.
+struct Kept {
+    view: Arc<watch::Sender<JobView>>,
+    logs: PathBuf,
+    /// What only an unfinished job has.
+    live: Option<Live>,
+}
+
+struct Live {
+    spec: JobSpec,
+    log: Arc<Mutex<JobLog>>,
+    running: Option<Running>,
+}
+
+/// The keeper. See the module.
+pub(crate) struct Keeper {
+    queue: Queue,
+    jobs: BTreeMap<JobId, Kept>,
+    submissions: HashMap<String, JobId>,
+    surroundings: Surroundings,
+    reaper: Reaper,
+    memory: Option<MemoryWatch>,
+    commands: mpsc::Sender<Command>,
+    docker_awaited: Arc<Notify>,
+    departed: bool,
+}
+
+impl Keeper {
+    /// A keeper of a queue and of the jobs in it, all of them ended.
+    pub(crate) fn new(
+        queue: Queue,
+        surroundings: Surroundings,
+        reaper: Reaper,
+        commands: mpsc::Sender<Command>,
+        docker_awaited: Arc<Notify>,
+    ) -> Self {
+        let mut keeper = Self {
+            jobs: BTreeMap::new(),
+            submissions: HashMap::new(),
+            memory: MemoryWatch::find(),
+            departed: false,
+            queue,
+            surroundings,
+            reaper,
+            commands,
+            docker_awaited,
+        };
+        let ended: Vec<JobRecord> = keeper.queue.records().cloned().collect();
+        for record in ended {
+            keeper.keep(&record, None);
+        }
+        keeper
+    }
+
+    /// Runs until everything has ended and the agent may go.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let orphans = self.reaper.orphans();
+        while !self.departed {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.handle(command),
+                    None => return,
+                },
+                () = orphans.notified(), if self.queue.awaits_survivors() => {
+                    self.happen(Event::OrphanReaped);
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        // An answer that nobody waits for any more is no loss.
+        match command {
+            Command::Submit(spec, answer) => drop(answer.send(self.submit(spec))),
+            Command::Queue(answer) => drop(answer.send(self.queue.records().cloned().collect())),
+            Command::Cancel(jobs, answer) => drop(answer.send(self.cancel(jobs))),
+            Command::Find(source, answer) => drop(answer.send(self.find(&source))),
+            Command::Leave(departure) => self.happen(Event::Leave(departure)),
+            Command::Event(event) => self.happen(event),
+        }
+    }
+
+    fn submit(&mut self, spec: JobSpec) -> Result<JobRecord, Fault> {
+        if let Some(record) = self
+            .submissions
+            .get(&spec.submission)
+            .and_then(|id| self.queue.record(*id))
+        {
+            return Ok(record.clone());
+        }
+        if self.queue.is_leaving() {
+            let message = "the cluster is going down".to_owned();
+            return Err(Fault {
+                kind: FaultKind::ShuttingDown,
+                message,
+            });
+        }
+        let id = self.queue.next_id();
+        let name = record::log_name(id, spec.name.as_deref());
+        let record = JobRecord {
+            id,
+            submission: spec.submission.clone(),
+            name: spec.name.clone(),
+            user: spec.user.clone(),
+            resources: spec.resources.clone(),
+            status: JobStatus::Pending,
+            submitted_ms: now_ms(),
+            started_ms: None,
+            ended_ms: None,
+            exit_code: None,
+            cause: None,
+            log_dir: format!("~/sky_logs/{name}"),
+        };
+        let layout = &self.surroundings.layout;
+        record::create(layout, &record, &spec)
+            .map_err(|error| fault(&error, "write the job", &layout.job_dir(id)))?;
+        let work = Work {
+            setup: spec.setup.is_some(),
+            run: spec.run.is_some(),
+        };
+        self.keep(&record, Some(spec));
+        self.happen(Event::Submitted {
+            record: record.clone(),
+            work,
+        });
+        Ok(self.queue.record(id).cloned().unwrap_or(record))
+    }
+
+    /// Takes a job in; one with a specification is to run.
+    fn keep(&mut self, record: &JobRecord, spec: Option<JobSpec>) {
+        let logs = self
+            .surroundings
+            .layout
+            .log_dir(&record::log_name(record.id, record.name.as_deref()));
+        let log = logs.join("run.log");
+        let log_len = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        let view = Arc::new(watch::Sender::new(JobView {
+            record: record.clone(),
+            log_len,
+        }));
+        let live = spec.and_then(|spec| match JobLog::open(&log, Arc::clone(&view)) {
+            Ok(log) => Some(Live {
+                spec,
+                log: Arc::new(Mutex::new(log)),
+                running: None,
+            }),
+            Err(error) => {
+                report(&format!("cannot open {}: {error}", log.display()));
+                None
+            }
+        });
+        self.submissions
+            .insert(record.submission.clone(), record.id);
+        self.jobs.insert(record.id, Kept { view, logs, live });
+    }
+
+    fn cancel(&mut self, mut jobs: Vec<JobId>) -> Result<Vec<JobHandle>, Fault> {
+        if let Some(unknown) = jobs.iter().find(|id| !self.jobs.contains_key(id)) {
+            let message = format!("there is no job {unknown}");
+            return Err(Fault {
+                kind: FaultKind::NotFound,
+                message,
+            });
+        }
+        if jobs.is_empty() {
+            let unfinished = self
+                .queue
+                .records()
+                .filter(|record| !record.status.is_final());
+            jobs = unfinished.map(|record| record.id).collect();
+        }
+        self.happen(Event::Cancel { jobs: jobs.clone() });
+        Ok(jobs.iter().filter_map(|id| self.handle_of(*id)).collect())
+    }
+
+    fn find(&self, source: &LogSource) -> Option<JobHandle> {
+        let id = match source {
+            LogSource::Latest => *self.jobs.last_key_value()?.0,
+            LogSource::Id(id) => *id,
+            LogSource::Submission(submission) => *self.submissions.get(submission)?,
+        };
+        self.handle_of(id)
+    }
+
+    fn handle_of(&self, id: JobId) -> Option<JobHandle> {
+        let kept = self.jobs.get(&id)?;
+        Some(JobHandle {
+            view: kept.view.subscribe(),
+            log: kept.logs.join("run.log"),
+        })
+    }
+
+    /// Carries out everything that follows from an event.
+    fn happen(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = now_ms();
+            let queue = std::mem::replace(&mut self.queue, Queue::new(1, false, Vec::new()));
+            let (queue, effects) = step(queue, now, event);
+            self.queue = queue;
+            for effect in effects {
+                events.extend(self.carry_out(effect));
+            }
+        }
+    }
+
+    /// Does one thing; returns the event that comes of it at once.
+    fn carry_out(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Log(job, lines) => self.log_lines(job, &lines),
+            Effect::Save(job) => self.save(job),
+            Effect::Start(job, stage) => return self.start(job, stage),
+            Effect::Terminate(job) => self.terminate(job),
+            Effect::Kill(job) => {
+                if let Some(running) = self.running(job) {
+                    survivors::signal(running, Signal::KILL);
+                }
+            }
+            Effect::Survey(job) => {
+                let left = self.running(job).map_or(0, survivors::count);
+                return Some(Event::Survivors { job, left });
+            }
+            Effect::AwaitDocker => self.docker_awaited.notify_one(),
+            Effect::Depart => self.departed = true,
+        }
+        None
+    }
+
+    fn log_lines(&self, job: JobId, lines: &[String]) {
+        if let Some(live) = self.jobs.get(&job).and_then(|kept| kept.live.as_ref()) {
+            live.log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .lines(lines);
+        }
+    }
+
+    fn save(&mut self, job: JobId) {
+        let (Some(record), Some(kept)) = (self.queue.record(job), self.jobs.get_mut(&job)) else {
+            return;
+        };
+        kept.view.send_modify(|view| view.record = record.clone());
+        if record.status.is_final() {
+            kept.live = None;
+        }
+        if let Err(error) = record::save(&self.surroundings.layout, record) {
+            report(&format!("cannot write the record of job {job}: {error}"));
+        }
+    }
+
+    fn start(&mut self, job: JobId, stage: Stage) -> Option<Event> {
+        let record = self.queue.record(job)?;
+        let kept = self.jobs.get_mut(&job)?;
+        let Some(live) = kept.live.as_mut() else {
+            return Some(Event::NotStarted {
+                job,
+                cause: "its log cannot be written".to_owned(),
+            });
+        };
+        if let Some(note) = &self.surroundings.home.note {
+            live.log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .lines(std::slice::from_ref(note));
+        }
+        let spec = StageSpec {
+            stage,
+            record,
+            spec: &live.spec,
+            logs: &kept.logs,
+        };
+        let started = match spec.start(&self.surroundings, &self.reaper, &live.log) {
+            Ok(started) => started,
+            Err(error) => {
+                return Some(Event::NotStarted {
+                    job,
+                    cause: error.to_string(),
+                });
+            }
+        };
+        let mark = self.surroundings.mark(record);
+        live.running = Some(Running {
+            pid: started.pid,
+            mark,
+        });
+        let (log, commands, memory) = (
+            Arc::clone(&live.log),
+            self.commands.clone(),
+            self.memory.clone(),
+        );
+        let kills = memory.as_ref().and_then(MemoryWatch::kills);
+        tokio::spawn(async move {
+            let code = started.pump.run().await;
+            let cause = (code != 0)
+                .then(|| cause_of(code, memory.as_ref(), kills, &log))
+                .flatten();
+            // The keeper is gone only when the agent is.
+            let _ = commands
+                .send(Command::Event(Event::Exited { job, code, cause }))
+                .await;
+        });
+        None
+    }
+
+    fn terminate(&self, job: JobId) {
+        let Some(running) = self.running(job) else {
+            return;
+        };
+        survivors::signal(running, Signal::TERM);
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            // The keeper is gone only when the agent is.
+            let _ = commands
+                .send(Command::Event(Event::GraceOver { job }))
+                .await;
+        });
+    }
+
+    fn running(&self, job: JobId) -> Option<&Running> {
+        self.jobs.get(&job)?.live.as_ref()?.running.as_ref()
+    }
+}
+
+/// What the system knows of a failed stage beyond its code.
+fn cause_of(
+    code: i32,
+    memory: Option<&MemoryWatch>,
+    kills_before: Option<u64>,
+    log: &Mutex<JobLog>,
+) -> Option<String> {
+    if let Some(memory) = memory.filter(|memory| memory.kills() > kills_before) {
+        return Some(format!(
+            "out of memory: the kernel killed a process of the container{}",
+            memory.at_limit()
+        ));
+    }
+    if log
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .has_lost()
+    {
+        return Some("the pod's disk was full while the job ran".to_owned());
+    }
+    match code {
+        126 => Some("the command is not executable".to_owned()),
+        127 => Some("the command was not found in the image".to_owned()),
+        137 => Some("a process was killed with SIGKILL".to_owned()),
+        _ => None,
+    }
+}
+
+/// A refusal of the system as the client gets it.
+pub(crate) fn fault(error: &io::Error, what: &str, path: &std::path::Path) -> Fault {
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    let kind = if full {
+        FaultKind::DiskFull
+    } else {
+        FaultKind::System
+    };
+    Fault {
+        kind,
+        message: format!("cannot {what} at {}: {error}", path.display()),
+    }
+}

@@ -1,0 +1,264 @@
+//! The job queue's decisions: which job starts, ends, waits. Pure: must not read clocks, files or
+//! processes; the keeper feeds it events and carries out its effects.
+
+use std::collections::BTreeMap;
+
+use skiff_proto::{JobId, JobRecord, JobStatus};
+
+#[cfg(test)]
+mod tests;
+mod transitions;
+
+pub(crate) use transitions::closing_lines;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A job was accepted: its record is on disk.
+    Submitted {
+        /// The record.
+        record: JobRecord,
+        /// What the job consists of.
+        work: Work,
+    },
+    /// The process of the job's current stage ended and its output is in the log.
+    Exited {
+        /// The job.
+        job: JobId,
+        /// Its code; 128 + n where signal n ended it.
+        code: i32,
+        /// What the system knows of the reason, beyond the code.
+        cause: Option<String>,
+    },
+    /// The process of the job's current stage could not be started.
+    NotStarted {
+        /// The job.
+        job: JobId,
+        /// Why.
+        cause: String,
+    },
+    /// A user wants these jobs to end.
+    Cancel {
+        /// The jobs.
+        jobs: Vec<JobId>,
+    },
+    /// The time that an ending job's processes had to end by themselves is over.
+    GraceOver {
+        /// The job.
+        job: JobId,
+    },
+    /// How many processes of an ending job are still there.
+    Survivors {
+        /// The job.
+        job: JobId,
+        /// Their number.
+        left: usize,
+    },
+    /// Some process that was not a job's own ended.
+    OrphanReaped,
+    /// The Docker daemon answers.
+    DockerReady,
+    /// The Docker daemon is gone.
+    DockerLost {
+        /// What is known of the reason.
+        cause: String,
+    },
+    /// The Docker daemon did not answer in the time that a job waits for it.
+    DockerLate {
+        /// What is known of the reason.
+        cause: String,
+    },
+    /// The agent must go: all jobs end.
+    Leave(Departure),
+}
+
+/// Why the agent goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// A user takes the cluster down.
+    Down,
+    /// The system told the container to stop.
+    Stopped,
+}
+
+/// What the keeper must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Append these lines to the job's log.
+    Log(JobId, Vec<String>),
+    /// Publish the job's record and write it to disk.
+    Save(JobId),
+    /// Start the process of this stage.
+    Start(JobId, Stage),
+    /// Tell the job's processes to end, and start its grace.
+    Terminate(JobId),
+    /// Kill the job's processes.
+    Kill(JobId),
+    /// Count the processes that the job has left.
+    Survey(JobId),
+    /// Give Docker its time to answer.
+    AwaitDocker,
+    /// Everything has ended: leave.
+    Depart,
+}
+
+/// What a job consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Whether it has a setup.
+    pub(crate) setup: bool,
+    /// Whether it has a run command.
+    pub(crate) run: bool,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Waits for its turn.
+    Queued,
+    /// Its setup runs.
+    Setup,
+    /// Its run command runs.
+    Run,
+    /// Its own process ended on demand; others of it may be left.
+    Ending,
+    /// It has ended.
+    Over,
+}
+
+/// Why a job was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    Cancel,
+    Leave(Departure),
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    record: JobRecord,
+    work: Work,
+    stage: Stage,
+    demand: Option<Demand>,
+    /// What is known of a daemon that died while the job ran.
+    docker_lost: Option<String>,
+}
+
+/// Whether jobs may count on Docker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum DockerGate {
+    /// The task has none, or the daemon answers.
+    Open,
+    /// The daemon does not answer; `awaited` once a job waits for it.
+    Shut { awaited: bool },
+}
+
+/// All jobs, and what decides their turns.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    jobs: BTreeMap<JobId, Job>,
+    capacity: usize,
+    docker: DockerGate,
+    leaving: Option<Departure>,
+    departed: bool,
+}
+
+impl Queue {
+    /// A queue that runs so many jobs at once, with these jobs of earlier days, all of them ended.
+    pub(crate) fn new(capacity: usize, docker: bool, ended: Vec<JobRecord>) -> Self {
+        let jobs = ended
+            .into_iter()
+            .map(|record| (record.id, Job::ended(record)))
+            .collect();
+        let docker = if docker {
+            DockerGate::Shut { awaited: false }
+        } else {
+            DockerGate::Open
+        };
+        Self {
+            jobs,
+            capacity,
+            docker,
+            leaving: None,
+            departed: false,
+        }
+    }
+
+    /// How many jobs a pod with so many CPUs runs at once: each takes half a CPU.
+    pub(crate) fn capacity_of(cpus: f64) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates"
+        )]
+        let slots = (cpus * 2.0).floor() as usize;
+        slots.max(1)
+    }
+
+    /// All records, oldest first.
+    pub(crate) fn records(&self) -> impl DoubleEndedIterator<Item = &JobRecord> {
+        self.jobs.values().map(|job| &job.record)
+    }
+
+    /// One job's record.
+    pub(crate) fn record(&self, job: JobId) -> Option<&JobRecord> {
+        self.jobs.get(&job).map(|job| &job.record)
+    }
+
+    /// The number of the next job.
+    pub(crate) fn next_id(&self) -> JobId {
+        self.jobs.last_key_value().map_or(1, |(id, _)| id + 1)
+    }
+
+    /// Whether the agent is going.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Whether a job waits for the last of its processes.
+    pub(crate) fn awaits_survivors(&self) -> bool {
+        self.jobs.values().any(|job| job.stage == Stage::Ending)
+    }
+}
+
+/// The queue after an event, and what must be done about it.
+pub(crate) fn step(mut queue: Queue, now_ms: u64, event: Event) -> (Queue, Vec<Effect>) {
+    let mut effects = Vec::new();
+    queue.take(now_ms, event, &mut effects);
+    queue.start_next(now_ms, &mut effects);
+    if queue.leaving.is_some() && !queue.departed && queue.active() == 0 {
+        queue.departed = true;
+        effects.push(Effect::Depart);
+    }
+    (queue, effects)
+}
+
+impl Job {
+    fn ended(record: JobRecord) -> Self {
+        debug_assert!(
+            record.status.is_final(),
+            "only ended jobs survive a restart"
+        );
+        let work = Work {
+            setup: false,
+            run: false,
+        };
+        Self {
+            record,
+            work,
+            stage: Stage::Over,
+            demand: None,
+            docker_lost: None,
+        }
+    }
+
+    fn is_active(&self) -> bool {
+        matches!(self.stage, Stage::Setup | Stage::Run | Stage::Ending)
+    }
+}
+
+/// What ends a job.
+struct Outcome {
+    status: JobStatus,
+    code: Option<i32>,
+    cause: Option<String>,
+}

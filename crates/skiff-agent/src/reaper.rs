@@ -1,0 +1,78 @@
+//! The one place that waits for processes: as PID 1 the agent gets every orphan of the container.
+//!
+//! Must be the only caller of `wait`: a second one would take statuses away from it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, oneshot};
+
+/// Delivers the exit codes of processes that were registered with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reaper {
+    waiting: Arc<Mutex<HashMap<Pid, oneshot::Sender<i32>>>>,
+    orphans: Arc<Notify>,
+}
+
+impl Reaper {
+    /// Starts reaping. Orphans of its descendants come to this process even where it is not PID 1.
+    pub(crate) fn start() -> io::Result<Self> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let signals = signal(SignalKind::child())?;
+        let reaper = Self::default();
+        tokio::spawn(reaper.clone().run(signals));
+        Ok(reaper)
+    }
+
+    /// The exit code of this child, when it comes: 128 + n where signal n ended it. To be called in
+    /// the same poll that started the child, so that it cannot be reaped before.
+    pub(crate) fn register(&self, child: Pid) -> oneshot::Receiver<i32> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(child, sender);
+        receiver
+    }
+
+    /// Notified after processes were reaped that nobody registered.
+    pub(crate) fn orphans(&self) -> Arc<Notify> {
+        Arc::clone(&self.orphans)
+    }
+
+    async fn run(self, mut signals: Signal) {
+        loop {
+            self.reap();
+            if signals.recv().await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn reap(&self) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            let sender = self
+                .waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&pid);
+            match sender {
+                // Whoever registered may have lost interest.
+                Some(sender) => drop(sender.send(exit_code(status))),
+                None => self.orphans.notify_one(),
+            }
+        }
+    }
+}
+
+/// The shell's number for an end.
+fn exit_code(status: WaitStatus) -> i32 {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => 255,
+    }
+}

@@ -1,0 +1,101 @@
+//! Job records on disk: one folder a job, the record in one file that is replaced as a whole.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use skiff_proto::{JobId, JobRecord, JobSpec, paths};
+
+use crate::layout::Layout;
+
+/// The folder of the job's logs within the logs folder: `1-train`; a job with no name has `None`
+/// there, as `SkyPilot` writes it.
+pub(crate) fn log_name(id: JobId, name: Option<&str>) -> String {
+    let name: String = name
+        .unwrap_or("None")
+        .chars()
+        .take(100)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    format!("{id}-{name}")
+}
+
+/// Lays a new job down: its scripts, its log folder, and last its record, durably.
+/// Leaves nothing behind where that fails.
+pub(crate) fn create(layout: &Layout, record: &JobRecord, spec: &JobSpec) -> io::Result<()> {
+    let logs = layout.log_dir(&log_name(record.id, record.name.as_deref()));
+    let dir = layout.job_dir(record.id);
+    let result = (|| {
+        fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        fs::create_dir_all(logs.join("tasks"))?;
+        File::create(logs.join("run.log"))?;
+        for (name, text) in [("setup.sh", &spec.setup), ("run.sh", &spec.run)] {
+            if let Some(text) = text {
+                write_new(&dir.join(name), text.as_bytes())?;
+            }
+        }
+        save(layout, record)?;
+        File::open(&dir)?.sync_all()?;
+        File::open(layout.at(paths::JOBS))?.sync_all()
+    })();
+    if result.is_err() {
+        // What could be laid down is of no use; that it may not be removable changes nothing.
+        let _ = fs::remove_dir_all(&dir);
+        let _ = fs::remove_dir_all(&logs);
+    }
+    result
+}
+
+/// Replaces the job's record on disk; a reader sees the old one or the new one, whole.
+pub(crate) fn save(layout: &Layout, record: &JobRecord) -> io::Result<()> {
+    let dir = layout.job_dir(record.id);
+    let (file, fresh) = (dir.join("record.json"), dir.join("record.json.tmp"));
+    let bytes = serde_json::to_vec(record)?;
+    let mut out = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    out.write_all(&bytes)?;
+    out.sync_data()?;
+    fs::rename(fresh, file)
+}
+
+/// All records on disk, oldest first. Folders without a readable record are skipped: their job was
+/// never acknowledged.
+pub(crate) fn load(layout: &Layout) -> io::Result<Vec<JobRecord>> {
+    let mut records = Vec::new();
+    for entry in fs::read_dir(layout.at(paths::JOBS))? {
+        let path = entry?.path();
+        if let Some(record) = read(&path) {
+            records.push(record);
+        }
+    }
+    records.sort_by_key(|record: &JobRecord| record.id);
+    Ok(records)
+}
+
+fn read(dir: &Path) -> Option<JobRecord> {
+    let id: JobId = dir.file_name()?.to_str()?.parse().ok()?;
+    let record: JobRecord =
+        serde_json::from_slice(&fs::read(dir.join("record.json")).ok()?).ok()?;
+    (record.id == id).then_some(record)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}

@@ -1,0 +1,161 @@
+//! What each request of a client does.
+
+use skiff_proto::{DockerState, Fault, FaultKind, JobRecord, Request, Response};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::connection::{Gone, Reply, Upload};
+use crate::keeper::{Command, JobHandle};
+use crate::log_stream::{self, Wanted};
+use crate::queue::Departure;
+use crate::server::Service;
+use crate::upload;
+
+/// Room for records in one answer, well below the largest frame.
+const RECORDS_ROOM: usize = 900 << 10;
+
+/// Starts on a request. What it asks of the keeper has been asked, in the order of the requests, when
+/// this returns; the answer comes from the task.
+pub(crate) async fn start(
+    request: Request,
+    receiving: Option<Upload>,
+    reply: Reply,
+    service: &Service,
+) -> JoinHandle<()> {
+    match request {
+        Request::Workdir => {
+            let service = service.clone();
+            tokio::spawn(async move {
+                if let Some(receiving) = receiving
+                    && let Some(result) = upload::receive(receiving, &service).await
+                {
+                    finish(&reply, result.map(|()| Response::Done)).await;
+                }
+            })
+        }
+        Request::Submit { job } => {
+            let asked = ask(service, |answer| Command::Submit(job, answer)).await;
+            tokio::spawn(async move {
+                let result = asked.await.unwrap_or_else(|_| Err(gone()));
+                finish(&reply, result.map(|job| Response::Submitted { job })).await;
+            })
+        }
+        Request::Logs {
+            job,
+            offset,
+            tail,
+            follow,
+        } => {
+            let asked = ask(service, |answer| Command::Find(job, answer)).await;
+            tokio::spawn(async move {
+                let Some(handle) = asked.await.ok().flatten() else {
+                    return finish(&reply, Err(no_job())).await;
+                };
+                let wanted = Wanted {
+                    offset,
+                    tail,
+                    follow,
+                };
+                if let Ok(result) = log_stream::send(handle, wanted, &reply).await {
+                    finish(&reply, result).await;
+                }
+            })
+        }
+        Request::Queue => {
+            let asked = ask(service, Command::Queue).await;
+            tokio::spawn(async move {
+                let result = asked.await.map_err(|_| gone());
+                finish(
+                    &reply,
+                    result.map(|jobs| Response::Jobs { jobs: newest(jobs) }),
+                )
+                .await;
+            })
+        }
+        Request::Cancel { jobs } => {
+            let asked = ask(service, |answer| Command::Cancel(jobs, answer)).await;
+            tokio::spawn(async move {
+                let result = match asked.await.unwrap_or_else(|_| Err(gone())) {
+                    Ok(handles) => Ok(Response::Jobs {
+                        jobs: ended(handles).await,
+                    }),
+                    Err(fault) => Err(fault),
+                };
+                finish(&reply, result).await;
+            })
+        }
+        Request::Docker => {
+            let state: DockerState = service.docker.borrow().clone();
+            tokio::spawn(async move { finish(&reply, Ok(Response::Docker { state })).await })
+        }
+        Request::Shutdown => {
+            // The keeper is gone only when everything has ended already.
+            let _ = service.keeper.send(Command::Leave(Departure::Down)).await;
+            let mut departed = service.departed.clone();
+            tokio::spawn(async move {
+                let _ = departed.wait_for(|departed| *departed).await;
+                finish(&reply, Ok(Response::Done)).await;
+            })
+        }
+    }
+}
+
+/// Asks the keeper; the receiver fails where the keeper is gone.
+async fn ask<T>(
+    service: &Service,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> oneshot::Receiver<T> {
+    let (answer, asked) = oneshot::channel();
+    // Where the keeper is gone, the answer's sender goes too, which the receiver sees.
+    let _ = service.keeper.send(command(answer)).await;
+    asked
+}
+
+async fn finish(reply: &Reply, result: Result<Response, Fault>) {
+    let response = result.unwrap_or_else(|fault| Response::Failed { fault });
+    if let Err(Gone) = reply.send(response).await {
+        // Nobody waits for it.
+    }
+}
+
+/// The records of these jobs when all of them have ended.
+async fn ended(handles: Vec<JobHandle>) -> Vec<JobRecord> {
+    let mut records = Vec::new();
+    for mut handle in handles {
+        // The view's sender lives as long as the job's keeper: its last word counts.
+        let _ = handle
+            .view
+            .wait_for(|view| view.record.status.is_final())
+            .await;
+        records.push(handle.view.borrow().record.clone());
+    }
+    newest(records)
+}
+
+/// As many records as one answer holds, the newest ones where it cannot hold all.
+fn newest(mut records: Vec<JobRecord>) -> Vec<JobRecord> {
+    let mut room = RECORDS_ROOM;
+    let kept = records.iter().rev().take_while(|record| {
+        let size = serde_json::to_vec(record).map_or(0, |bytes| bytes.len() + 1);
+        let fits = size <= room;
+        room = room.saturating_sub(size);
+        fits
+    });
+    let surplus = records.len() - kept.count();
+    records.drain(..surplus);
+    records
+}
+
+fn gone() -> Fault {
+    Fault {
+        kind: FaultKind::ShuttingDown,
+        message: "the cluster is going down".to_owned(),
+    }
+}
+
+fn no_job() -> Fault {
+    Fault {
+        kind: FaultKind::NotFound,
+        message: "there is no such job".to_owned(),
+    }
+}

@@ -1,0 +1,183 @@
+//! The agent as PID 1 of the task container: sets everything up, runs until it may go.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use skiff_proto::{DockerState, JobRecord, JobStatus, paths};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::cgroup::MemoryWatch;
+use crate::clock::now_ms;
+use crate::environment::Surroundings;
+use crate::home::Home;
+use crate::job_log::{JobLog, JobView};
+use crate::keeper::{Command, Keeper};
+use crate::layout::Layout;
+use crate::queue::{Departure, Queue, closing_lines};
+use crate::reaper::Reaper;
+use crate::record;
+use crate::report;
+use crate::server::{self, Service};
+use crate::shell::Shell;
+
+/// Commands on their way to the keeper; its senders wait where it is behind.
+const COMMANDS: usize = 64;
+
+/// The agent cannot run.
+#[derive(Debug, Error)]
+pub(crate) enum RunError {
+    /// A folder that it needs cannot be made.
+    #[error("cannot prepare {0}")]
+    Folder(PathBuf, #[source] io::Error),
+    /// The home folder of jobs cannot be prepared.
+    #[error("cannot prepare a home folder for jobs")]
+    Home(#[source] io::Error),
+    /// The runtime cannot start.
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
+    /// The socket cannot be opened.
+    #[error("cannot listen at {0}")]
+    Listen(PathBuf, #[source] io::Error),
+}
+
+/// Runs the agent until the cluster goes down or the container is told to stop: both end with success,
+/// so that the kubelet does not start the container again.
+pub(crate) fn run(layout: Layout, docker: bool) -> Result<ExitCode, RunError> {
+    let marker = layout.at(paths::LEAVE_MARKER);
+    prepare(&layout)?;
+    let home = Home::prepare(&layout).map_err(RunError::Home)?;
+    let surroundings = Surroundings {
+        own: std::env::vars_os().collect(),
+        home,
+        boot: format!("{:x}-{:x}", now_ms(), std::process::id()),
+        docker,
+        layout,
+    };
+    let records = recover(&surroundings.layout)
+        .map_err(|error| RunError::Folder(surroundings.layout.at(paths::JOBS), error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_stack_size(512 << 10)
+        .build()
+        .map_err(RunError::Runtime)?;
+    runtime.block_on(live(surroundings, records))?;
+    drop(runtime);
+    fs::write(&marker, b"").map_err(|error| RunError::Folder(marker, error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prepare(layout: &Layout) -> Result<(), RunError> {
+    let make =
+        |dir: PathBuf| fs::create_dir_all(&dir).map_err(|error| RunError::Folder(dir, error));
+    make(layout.run_dir())?;
+    make(layout.at(paths::JOBS))?;
+    let remove = |path: PathBuf, result: io::Result<()>| match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RunError::Folder(path, error)),
+        _ => Ok(()),
+    };
+    let incoming = layout.incoming();
+    remove(incoming.clone(), fs::remove_dir_all(&incoming))?;
+    let marker = layout.at(paths::LEAVE_MARKER);
+    remove(marker.clone(), fs::remove_file(&marker))?;
+    Shell::prepare(layout).map_err(|error| RunError::Folder(layout.shell_start(), error))
+}
+
+/// The jobs of earlier runs of the agent. Those that had not ended have ended now: their processes went
+/// with the container, and their variables with the agent.
+fn recover(layout: &Layout) -> io::Result<Vec<JobRecord>> {
+    let mut records = record::load(layout)?;
+    for record in records
+        .iter_mut()
+        .filter(|record| !record.status.is_final())
+    {
+        let limit = MemoryWatch::find()
+            .map(|memory| memory.at_limit())
+            .unwrap_or_default();
+        let when = match record.status {
+            JobStatus::SettingUp => "during its setup",
+            JobStatus::Running => "while it ran",
+            _ => "before it began",
+        };
+        record.cause = Some(format!(
+            "the task container was restarted {when} (it did not stop by itself: it was killed, perhaps for \
+             want of memory{limit}, or its node restarted)"
+        ));
+        record.status = JobStatus::Failed;
+        record.ended_ms = Some(now_ms());
+        let log = layout
+            .log_dir(&record::log_name(record.id, record.name.as_deref()))
+            .join("run.log");
+        let view = Arc::new(watch::Sender::new(JobView {
+            record: record.clone(),
+            log_len: 0,
+        }));
+        match JobLog::open(&log, view) {
+            Ok(mut log) => {
+                log.lines(&[String::new()]);
+                log.lines(&closing_lines(record));
+            }
+            Err(error) => report(&format!("cannot open {}: {error}", log.display())),
+        }
+        if let Err(error) = record::save(layout, record) {
+            report(&format!(
+                "cannot write the record of job {}: {error}",
+                record.id
+            ));
+        }
+    }
+    Ok(records)
+}
+
+async fn live(surroundings: Surroundings, records: Vec<JobRecord>) -> Result<(), RunError> {
+    let layout = surroundings.layout.clone();
+    let reaper = Reaper::start().map_err(RunError::Runtime)?;
+    let (keeper, commands) = mpsc::channel(COMMANDS);
+    let cpus = std::env::var("SKIFF_CPUS")
+        .ok()
+        .and_then(|cpus| cpus.parse().ok())
+        .unwrap_or(1.0);
+    let queue = Queue::new(Queue::capacity_of(cpus), surroundings.docker, records);
+    let docker_awaited = Arc::new(Notify::new());
+    let docker_state = DockerState::Off;
+    let (_docker, docker) = watch::channel(docker_state);
+    let (departing, departed) = watch::channel(false);
+    let service = Service {
+        keeper: keeper.clone(),
+        workdir: surroundings.home.workdir.clone(),
+        boot: surroundings.boot.clone(),
+        placing: Arc::default(),
+        layout: layout.clone(),
+        docker,
+        departed,
+    };
+    let listener = server::listen(&layout)
+        .map_err(|error| RunError::Listen(layout.at(paths::AGENT_SOCKET), error))?;
+    let serving = tokio::spawn(server::serve(listener, service));
+    obey_signals(&keeper).map_err(RunError::Runtime)?;
+    let keeper = Keeper::new(queue, surroundings, reaper, keeper, docker_awaited);
+    report("the agent is ready");
+    keeper.run(commands).await;
+    // The receivers are the server's, which ends only after this.
+    let _ = departing.send(true);
+    let _ = serving.await;
+    Ok(())
+}
+
+/// SIGTERM and SIGINT mean that the container is to stop.
+fn obey_signals(keeper: &mpsc::Sender<Command>) -> io::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signals, keeper) = (signal(kind)?, keeper.clone());
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                // The keeper is gone only when the agent goes anyway.
+                let _ = keeper.send(Command::Leave(Departure::Stopped)).await;
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! An agent in a folder of its own, and a client of it.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+
+use skiff_proto::{
+    Decoder, Fault, Frame, Hello, JobRecord, JobSpec, LogSource, PROTOCOL_VERSION, Request,
+    Response,
+};
+
+/// The agent's executable.
+pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_skiff-agent");
+
+/// A running agent; it is killed when the test ends.
+pub(crate) struct Agent {
+    child: Child,
+    /// Holds the root and the home folder.
+    dir: tempfile::TempDir,
+}
+
+impl Agent {
+    /// An agent with room for one job at a time.
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// An agent whose command was changed before its start.
+    pub(crate) fn start_with(change: impl FnOnce(&mut Command)) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), change)
+    }
+
+    /// An agent on what an earlier one left.
+    pub(crate) fn start_in(dir: tempfile::TempDir, change: impl FnOnce(&mut Command)) -> Self {
+        let home = dir.path().join("home");
+        std::fs::create_dir_all(&home).expect("a folder");
+        let mut command = Command::new(AGENT);
+        command
+            .arg("--root")
+            .arg(dir.path().join("skiff"))
+            .arg("run");
+        command
+            .env("HOME", &home)
+            .env("SKIFF_CPUS", "0.5")
+            .stdin(Stdio::null());
+        command
+            .env("SKIFF_CLUSTER", "dev")
+            .env_remove("PYTHONUNBUFFERED");
+        change(&mut command);
+        let child = command.spawn().expect("the agent starts");
+        Self { child, dir }
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.path().join("skiff")
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new client, past the greeting.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.root())
+    }
+
+    /// Waits for the agent's own end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the agent ends")
+    }
+
+    /// Kills the agent as a node's crash would, and gives what it leaves.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("the agent ends");
+        let other = tempfile::tempdir().expect("a folder");
+        std::mem::replace(&mut self.dir, other)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One client, through `skiff-agent connect`.
+pub(crate) struct Client {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    decoder: Decoder,
+    last_id: u32,
+    /// The agent's greeting.
+    pub(crate) hello: Hello,
+}
+
+/// What a request for a log brought.
+pub(crate) struct Log {
+    pub(crate) offset: u64,
+    pub(crate) text: String,
+    pub(crate) job: JobRecord,
+}
+
+impl Client {
+    pub(crate) fn connect(root: &Path) -> Self {
+        let mut child = Command::new(AGENT)
+            .arg("--root")
+            .arg(root)
+            .arg("connect")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the client end starts");
+        let (input, output) = (child.stdin.take(), child.stdout.take().expect("piped"));
+        let hello = Hello {
+            protocol: 0,
+            build: String::new(),
+            boot: String::new(),
+        };
+        let decoder = Decoder::default();
+        let mut client = Self {
+            child,
+            input,
+            output,
+            decoder,
+            last_id: 0,
+            hello,
+        };
+        let hello = Hello {
+            protocol: PROTOCOL_VERSION,
+            build: "test".into(),
+            boot: String::new(),
+        };
+        client.send(&Frame::Hello(hello));
+        match client.receive() {
+            Some(Frame::Hello(hello)) => client.hello = hello,
+            other => panic!("the agent greeted with {other:?}"),
+        }
+        client
+    }
+
+    pub(crate) fn send(&mut self, frame: &Frame) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        self.send_bytes(&bytes);
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.input
+            .as_mut()
+            .expect("open")
+            .write_all(bytes)
+            .expect("the agent reads");
+    }
+
+    /// The next frame; None where the agent has hung up.
+    pub(crate) fn receive(&mut self) -> Option<Frame> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            if let Some(frame) = self
+                .decoder
+                .next_frame()
+                .expect("the agent speaks the protocol")
+            {
+                return Some(frame);
+            }
+            match self.output.read(&mut buffer).expect("readable") {
+                0 => return None,
+                count => self.decoder.push(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Sends a request; gives its id.
+    pub(crate) fn request(&mut self, request: Request) -> u32 {
+        self.last_id += 1;
+        self.send(&Frame::Request(self.last_id, request));
+        self.last_id
+    }
+
+    /// The next answer to this request.
+    pub(crate) fn answer(&mut self, id: u32) -> Response {
+        loop {
+            match self.receive() {
+                Some(Frame::Response(of, response)) if of == id => return response,
+                Some(_) => {}
+                None => panic!("the agent hung up before the answer"),
+            }
+        }
+    }
+
+    pub(crate) fn ask(&mut self, request: Request) -> Response {
+        let id = self.request(request);
+        self.answer(id)
+    }
+
+    pub(crate) fn submit(&mut self, job: JobSpec) -> JobRecord {
+        match self.ask(Request::Submit { job }) {
+            Response::Submitted { job } => job,
+            other => panic!("not submitted: {other:?}"),
+        }
+    }
+
+    /// Runs a job to its end; gives its log and last record.
+    pub(crate) fn run(&mut self, job: JobSpec) -> Log {
+        let id = self.submit(job).id;
+        self.follow(id)
+    }
+
+    /// Follows a job to its end.
+    pub(crate) fn follow(&mut self, id: u64) -> Log {
+        self.log(LogSource::Id(id), 0, None, true)
+            .expect("the job is there")
+    }
+
+    pub(crate) fn log(
+        &mut self,
+        job: LogSource,
+        offset: u64,
+        tail: Option<u64>,
+        follow: bool,
+    ) -> Result<Log, Fault> {
+        let id = self.request(Request::Logs {
+            job,
+            offset,
+            tail,
+            follow,
+        });
+        let mut start = None;
+        let mut bytes = Vec::new();
+        loop {
+            match self.receive().expect("the agent answers") {
+                Frame::Response(of, Response::LogStart { offset, .. }) if of == id => {
+                    start = Some(offset);
+                }
+                Frame::Data(of, data) if of == id => {
+                    bytes.extend_from_slice(&data);
+                    self.send(&Frame::Credit(
+                        id,
+                        u32::try_from(data.len()).expect("small"),
+                    ));
+                }
+                Frame::Response(of, Response::LogEnd { job }) if of == id => {
+                    let text = String::from_utf8(bytes).expect("text");
+                    return Ok(Log {
+                        offset: start.expect("a start"),
+                        text,
+                        job,
+                    });
+                }
+                Frame::Response(of, Response::Failed { fault }) if of == id => return Err(fault),
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn queue(&mut self) -> Vec<JobRecord> {
+        match self.ask(Request::Queue) {
+            Response::Jobs { jobs } => jobs,
+            other => panic!("no jobs: {other:?}"),
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, jobs: Vec<u64>) -> Vec<JobRecord> {
+        match self.ask(Request::Cancel { jobs }) {
+            Response::Jobs { jobs } => jobs,
+            other => panic!("not cancelled: {other:?}"),
+        }
+    }
+
+    /// Uploads an archive whole, within the window.
+    pub(crate) fn upload(&mut self, archive: &[u8]) -> Response {
+        let id = self.request(Request::Workdir);
+        let mut window = Frame::WINDOW as usize;
+        for chunk in archive.chunks(Frame::CHUNK) {
+            while window < chunk.len() {
+                match self.receive().expect("the agent answers") {
+                    Frame::Credit(of, bytes) if of == id => window += bytes as usize,
+                    Frame::Response(of, response) if of == id => return response,
+                    _ => {}
+                }
+            }
+            window -= chunk.len();
+            self.send(&Frame::Data(id, chunk.to_vec()));
+        }
+        self.send(&Frame::End(id));
+        self.answer(id)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A job of this run command.
+pub(crate) fn job(run: &str) -> JobSpec {
+    static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    JobSpec {
+        submission: format!("submission-{number}"),
+        user: "ann".into(),
+        run: Some(run.into()),
+        ..JobSpec::default()
+    }
+}
