@@ -1,0 +1,182 @@
+//! Where the measurements run: a local cluster of their own, Skiff and kubectl.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+use crate::local_cluster::{self, Skiff};
+use crate::project::{Project, VERSION};
+use crate::report;
+
+/// The local cluster's name and that of the folder under Skiff's home that belongs to it.
+const NAME: &str = "bench";
+/// The cluster's context in its kubeconfig.
+const CONTEXT: &str = "skiff-bench";
+/// The line that a task prints when it has come to where the clock stops.
+const MARKER: &str = "measured-42";
+/// The same line as a command: the text of the command must not be taken for its output.
+const PRINT_MARKER: &str = "echo measured-$((40 + 2))";
+
+/// What the measurements share.
+pub(super) struct Lab<'p> {
+    project: &'p Project,
+    skiff: Skiff,
+    up: bool,
+}
+
+impl<'p> Lab<'p> {
+    /// Sets up a home of its own; the cluster starts when it is first needed.
+    pub(super) fn new(project: &'p Project) -> Result<Self> {
+        let program = project.target.join("release/skiff");
+        Ok(Self {
+            project,
+            skiff: Skiff::isolated(program, project, NAME)?,
+            up: false,
+        })
+    }
+
+    /// Where things are.
+    pub(super) fn project(&self) -> &'p Project {
+        self.project
+    }
+
+    /// Makes sure that the cluster is up; returns how long it took if it was not.
+    pub(super) fn cluster_up(&mut self) -> Result<Duration> {
+        let started = Instant::now();
+        if !self.up {
+            self.up = true;
+            self.run_skiff(&["local", "up", "--name", NAME, "--no-egress"])?;
+        }
+        Ok(started.elapsed())
+    }
+
+    /// Takes the cluster down if it is up.
+    pub(super) fn cluster_down(&mut self) -> Result<()> {
+        if !self.up {
+            return Ok(());
+        }
+        self.up = false;
+        local_cluster::take_down(&self.skiff, NAME)
+    }
+
+    /// Ends the measurements.
+    pub(super) fn close(mut self) -> Result<()> {
+        self.cluster_down()
+    }
+
+    /// Writes a task that takes little of a node and prints the marker; `run` comes before that.
+    pub(super) fn task(&self, name: &str, docker: bool, run: &str) -> Result<String> {
+        let text = format!(
+            "name: {name}\nresources:\n  cpus: 0.1\n  memory: 0.5\n\
+             config:\n  kubernetes:\n    enable_docker: {docker}\n\
+             run: |\n  {run}\n  {PRINT_MARKER}\n"
+        );
+        let file = self.folder()?.join(format!("{name}.yaml"));
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file.to_string_lossy().into_owned())
+    }
+
+    /// Runs a `skiff` command, unmeasured; what it says is in the error if it fails.
+    pub(super) fn run_skiff(&self, words: &[&str]) -> Result<()> {
+        command::logged(&mut self.skiff.command(words), &self.log()?)
+    }
+
+    /// The time that a `skiff` command takes from its start to its end, in seconds.
+    pub(super) fn time_skiff(&self, words: &[&str]) -> Result<f64> {
+        self.time(&mut self.skiff.command(words))
+    }
+
+    /// The time that a `skiff` command takes from its start to the task's marker, in seconds.
+    pub(super) fn time_skiff_to_marker(&self, words: &[&str]) -> Result<f64> {
+        let log = fs::File::create(self.log()?).context("cannot write the log")?;
+        let mut command = self.skiff.command(words);
+        command.stdin(Stdio::null()).stderr(log);
+        let mut found = None;
+        let started = Instant::now();
+        let status = command::lines(&mut command, |line| {
+            if found.is_none() && line.contains(MARKER) {
+                found = Some(started.elapsed());
+            }
+        })?;
+        command::succeeded(&command, status).with_context(|| format!("see {}", self.log_name()))?;
+        let Some(found) = found else {
+            bail!("`{}` did not print {MARKER}", command::name(&command));
+        };
+        Ok(found.as_secs_f64())
+    }
+
+    /// A `kubectl` for the cluster.
+    pub(super) fn kubectl(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        self.skiff
+            .lend(&mut command)
+            .args(["--context", CONTEXT])
+            .args(words);
+        command
+    }
+
+    /// The time that a `kubectl` command takes from its start to its end, in seconds.
+    pub(super) fn time_kubectl(&self, words: &[&str]) -> Result<f64> {
+        self.time(&mut self.kubectl(words))
+    }
+
+    /// Launches a small idle cluster of pods unless it is there; returns the name of its pod.
+    pub(super) fn idle_pod(&mut self, name: &str) -> Result<String> {
+        self.cluster_up()?;
+        let task = self.task(name, false, "true")?;
+        self.run_skiff(&["launch", "-y", "-c", name, &task])?;
+        let selector = format!("skiff.dev/cluster,skypilot-cluster-name={name}");
+        let mut list = self.kubectl(&["get", "pods", "-o", "name", "-l", &selector]);
+        let pods = command::captured(&mut list)?;
+        let pod = pods
+            .lines()
+            .next()
+            .with_context(|| format!("{name} has no pod"))?;
+        Ok(pod.trim_start_matches("pod/").to_owned())
+    }
+
+    /// The image that tasks run in.
+    pub(super) fn image() -> String {
+        format!("docker.io/skiff/base:{VERSION}")
+    }
+
+    fn time(&self, command: &mut Command) -> Result<f64> {
+        let log = self.log()?;
+        let started = Instant::now();
+        command::logged(command, &log)?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    fn folder(&self) -> Result<PathBuf> {
+        let folder = self
+            .skiff
+            .own_home()
+            .context("the measurements have no home")?
+            .join("tasks");
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    fn log(&self) -> Result<PathBuf> {
+        Ok(self.folder()?.join("last-command.log"))
+    }
+
+    fn log_name(&self) -> String {
+        self.log()
+            .map(|log| log.display().to_string())
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Lab<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.cluster_down() {
+            report::failure(&error);
+        }
+    }
+}

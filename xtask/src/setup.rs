@@ -1,0 +1,53 @@
+//! `cargo xtask setup`: the Debian packages that the demo, the tests and the benchmarks need.
+
+use anyhow::Result;
+
+use crate::packages::{self, Package};
+use crate::project::Project;
+use crate::report;
+use crate::{images, kubernetes};
+
+/// What a local cluster runs, besides Kubernetes itself.
+const CLUSTER: [Package; 8] = [
+    Package::new("etcd-server", "etcd", "the local cluster's store").with_service("etcd"),
+    Package::new(
+        "containerd",
+        "containerd",
+        "runs the local cluster's containers",
+    )
+    .with_service("containerd"),
+    Package::new("runc", "runc", "starts one container"),
+    Package::new(
+        "containernetworking-plugins",
+        "/usr/lib/cni/bridge",
+        "pod networks",
+    ),
+    Package::new("iptables", "iptables", "Services and the pods' way out"),
+    Package::new("iproute2", "ip", "the nodes' network namespaces"),
+    Package::new(
+        "conntrack",
+        "conntrack",
+        "kube-proxy forgets old UDP connections with it",
+    ),
+    Package::new("util-linux", "nsenter", "enters the nodes' namespaces"),
+];
+
+/// What the tests and benchmarks compare Skiff with.
+const OUTSIDE: [Package; 1] = [Package::new(
+    "kubernetes-client",
+    "kubectl",
+    "the client that Skiff is measured against",
+)];
+
+/// Installs what is missing.
+pub(crate) fn run(project: &Project) -> Result<()> {
+    let mut wanted = Vec::from(CLUSTER);
+    wanted.extend(OUTSIDE);
+    wanted.extend(images::PACKAGES);
+    if kubernetes::installed(project).is_none() && kubernetes::is_buildable_here() {
+        wanted.extend(kubernetes::PACKAGES);
+    }
+    packages::ensure(&wanted)?;
+    report::step("setup", "every package that is needed is there");
+    Ok(())
+}
