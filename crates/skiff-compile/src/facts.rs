@@ -1,6 +1,11 @@
 //! What is known of a Kubernetes cluster before anything is created there.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+/// The kubelets of a cluster may be so many minor versions behind its API server.
+const KUBELET_SKEW: u32 = 3;
 
 /// A Kubernetes version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -9,6 +14,19 @@ pub struct Version {
     pub major: u32,
     /// 29
     pub minor: u32,
+}
+
+impl Version {
+    /// `1.minor`
+    pub const fn v1(minor: u32) -> Self {
+        Self { major: 1, minor }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
 }
 
 /// CPU and memory.
@@ -46,7 +64,43 @@ pub struct NodeFacts {
 pub struct ClusterFacts {
     /// The API server.
     pub server: Version,
-    /// None where the user may not read nodes.
+    /// None where the user may not read nodes; none at all where an autoscaler starts them.
     #[serde(default)]
     pub nodes: Option<Vec<NodeFacts>>,
+}
+
+impl NodeFacts {
+    /// Whether a pod with an agent for these architectures may run there.
+    pub(crate) fn is_eligible(&self, architectures: &[String]) -> bool {
+        self.os == "linux" && architectures.contains(&self.architecture)
+    }
+}
+
+impl ClusterFacts {
+    /// The nodes that may run the pods; nodes that are not ready or cordoned may come back.
+    pub(crate) fn eligible_nodes(
+        &self,
+        architectures: &[String],
+    ) -> impl Iterator<Item = &NodeFacts> {
+        let nodes = self.nodes.iter().flatten();
+        nodes.filter(|node| node.is_eligible(architectures))
+    }
+
+    /// The version whose fields every component understands that will see the pods.
+    pub(crate) fn pod_version(&self, architectures: &[String]) -> Version {
+        let oldest = match &self.nodes {
+            None => {
+                let minor = self.server.minor.saturating_sub(KUBELET_SKEW);
+                Some(Version {
+                    minor,
+                    ..self.server
+                })
+            }
+            Some(_) => self
+                .eligible_nodes(architectures)
+                .map(|node| node.kubelet)
+                .min(),
+        };
+        oldest.map_or(self.server, |oldest| oldest.min(self.server))
+    }
 }

@@ -4,13 +4,21 @@
 //! clock or the network; facts and identities come as arguments.
 
 mod agent;
+mod container;
+mod docker;
 mod error;
 mod facts;
+mod fit;
 pub mod labels;
+mod metadata;
 mod names;
+mod owner;
 mod plan;
+mod pod;
+mod quantity;
 mod record;
 
+use skiff_proto::PROTOCOL_VERSION;
 use skiff_schema::{KubernetesConfig, ResolvedTask};
 
 pub use agent::{AgentBuild, agent_secrets};
@@ -35,7 +43,42 @@ pub struct Input<'a> {
     pub agent: &'a AgentBuild,
 }
 
+impl Input<'_> {
+    /// The image of the task container.
+    fn image(&self) -> &str {
+        self.task
+            .image
+            .as_deref()
+            .unwrap_or(&self.config.images.task)
+    }
+}
+
 /// Turns a task into Kubernetes objects.
 pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
-    todo!("{input:?}")
+    let cluster = ClusterName::new(&input.ids.cluster, &input.ids.user_hash)?;
+    let fit = fit::fit(input)?;
+    let record = ClusterRecord {
+        format: record::FORMAT,
+        name: input.ids.cluster.clone(),
+        user: input.ids.user.clone(),
+        task: input.task.name.clone(),
+        command: input.ids.command.clone(),
+        resources: input.task.resources_text(),
+        num_nodes: input.task.num_nodes,
+        image: input.image().to_owned(),
+        docker: input.config.enable_docker,
+        agent: input.agent.hash.clone(),
+        protocol: PROTOCOL_VERSION,
+    };
+    let owner = owner::owner(input, &cluster, &record);
+    let pods = (0..input.task.num_nodes)
+        .map(|rank| pod::pod(input, &cluster, rank, fit.amounts))
+        .collect();
+    Ok(Plan {
+        cluster,
+        record,
+        owner,
+        pods,
+        notes: fit.notes,
+    })
 }

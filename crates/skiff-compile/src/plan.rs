@@ -1,6 +1,8 @@
 //! The objects of one cluster.
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::Serialize;
 
 use crate::{ClusterName, ClusterRecord};
 
@@ -19,14 +21,53 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
+/// An object of a plan, for one YAML stream of several kinds.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Object<'a> {
+    Secret(&'a Secret),
+    Pod(&'a Pod),
+}
+
 impl Plan {
     /// The pods as they are created once the owner Secret exists under this uid.
     pub fn pods(&self, owner_uid: &str) -> Vec<Pod> {
-        todo!("{owner_uid}")
+        let owner = OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Secret".to_owned(),
+            name: self.cluster.to_string(),
+            uid: owner_uid.to_owned(),
+            ..OwnerReference::default()
+        };
+        let mut pods = self.pods.clone();
+        for pod in &mut pods {
+            pod.metadata.owner_references = Some(vec![owner.clone()]);
+        }
+        pods
     }
 
     /// All objects as one YAML stream.
     pub fn to_yaml(&self) -> String {
-        todo!()
+        let owner = readable(&self.owner);
+        let pods = self.pods.iter().map(Object::Pod);
+        let objects: Vec<Object<'_>> = std::iter::once(Object::Secret(&owner))
+            .chain(pods)
+            .collect();
+        let options = serde_saphyr::ser_options! { folded_wrap_chars: 4096 };
+        serde_saphyr::to_string_multiple_with_options(&objects, options)
+            .expect("Kubernetes objects are always valid YAML")
+    }
+}
+
+/// The same Secret with its texts as texts.
+fn readable(secret: &Secret) -> Secret {
+    let data = secret.data.clone().unwrap_or_default();
+    let texts = data
+        .iter()
+        .filter_map(|(key, bytes)| Some((key.clone(), String::from_utf8(bytes.0.clone()).ok()?)));
+    Secret {
+        string_data: Some(texts.collect()),
+        data: None,
+        ..secret.clone()
     }
 }

@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 use skiff_schema::DockerMode;
 use thiserror::Error;
 
+use crate::labels;
+
+/// The form of record that this version writes.
+pub(crate) const FORMAT: u32 = 1;
+
 /// What any machine learns of a cluster from its owner Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterRecord {
@@ -63,9 +68,76 @@ pub enum RecordError {
     },
 }
 
+/// As much of a record as every version has.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
+}
+
 impl ClusterRecord {
     /// Reads the record of an owner Secret.
     pub fn from_secret(secret: &Secret) -> Result<Self, RecordError> {
-        todo!("{secret:?}")
+        let name = || secret.metadata.name.clone().unwrap_or_default();
+        let json = secret
+            .data
+            .as_ref()
+            .and_then(|data| data.get(labels::RECORD_KEY));
+        let json = &json
+            .ok_or_else(|| RecordError::Missing { secret: name() })?
+            .0;
+        let malformed = |source| RecordError::Malformed {
+            secret: name(),
+            source,
+        };
+        let Form { format } = serde_json::from_slice(json).map_err(malformed)?;
+        if format > FORMAT {
+            return Err(RecordError::Newer {
+                secret: name(),
+                format,
+            });
+        }
+        serde_json::from_slice(json).map_err(malformed)
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a record is always valid JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::ByteString;
+
+    use super::{ClusterRecord, FORMAT, RecordError, Secret, labels};
+
+    fn secret(json: &str) -> Secret {
+        let record = ByteString(json.as_bytes().to_vec());
+        let data = BTreeMap::from([(labels::RECORD_KEY.to_owned(), record)]);
+        Secret {
+            data: Some(data),
+            ..Secret::default()
+        }
+    }
+
+    #[test]
+    fn a_record_survives_its_secret() {
+        let json = r#"{"format":1,"name":"dev","user":"me","resources":"1x(cpus=2, mem=2)",
+            "num_nodes":1,"image":"debian:12","agent":"00","protocol":1,"later":true}"#;
+        let record = ClusterRecord::from_secret(&secret(json)).expect("readable");
+        assert_eq!(record.name, "dev");
+        let again = ClusterRecord::from_secret(&secret(&record.to_json())).expect("readable");
+        assert_eq!(again, record);
+    }
+
+    #[test]
+    fn what_is_no_record_is_told_apart() {
+        let read = |json: &str| ClusterRecord::from_secret(&secret(json)).expect_err("no record");
+        assert!(matches!(read("{"), RecordError::Malformed { .. }));
+        let newer = format!("{{\"format\":{},\"name\":[]}}", FORMAT + 1);
+        assert!(matches!(read(&newer), RecordError::Newer { .. }));
+        let missing = ClusterRecord::from_secret(&Secret::default()).expect_err("no record");
+        assert!(matches!(missing, RecordError::Missing { .. }));
     }
 }

@@ -1,0 +1,112 @@
+//! What every container of a pod has in common: it assembles the agent and becomes it.
+
+use k8s_openapi::api::core::v1::{
+    Container, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector,
+    ResourceRequirements, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use skiff_proto::paths;
+use skiff_schema::ImagePullPolicy;
+
+use crate::Input;
+
+/// Name of the volume that every container shares.
+pub(crate) const SHARED_VOLUME: &str = "skiff";
+/// Name of the volume that holds the agent's parts.
+pub(crate) const PARTS_VOLUME: &str = "parts";
+
+/// Puts the parts together under the container's own name and becomes the agent. A rename, because
+/// a restart would meet "text file busy"; a folder open to all, because an init container may run
+/// as root and the task as somebody else.
+const ASSEMBLE: &str = "mkdir -p -m 1777 /skiff/bin && \
+    cat /skiff/parts/* > /skiff/bin/$0.tmp && chmod 755 /skiff/bin/$0.tmp && \
+    mv -f /skiff/bin/$0.tmp /skiff/bin/$0 && exec /skiff/bin/$0 \"$@\"";
+
+/// A container that runs the agent with these arguments.
+pub(crate) fn agent_container(
+    input: &Input<'_>,
+    name: &str,
+    image: &str,
+    arguments: &[&str],
+) -> Container {
+    let command = ["/bin/sh", "-c", ASSEMBLE, name]
+        .into_iter()
+        .chain(arguments.iter().copied());
+    let policy = input
+        .config
+        .image_pull_policy
+        .unwrap_or(ImagePullPolicy::IfNotPresent);
+    Container {
+        name: name.to_owned(),
+        image: Some(image.to_owned()),
+        image_pull_policy: Some(policy.as_str().to_owned()),
+        command: Some(command.map(str::to_owned).collect()),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(vec![
+            mount(SHARED_VOLUME, paths::ROOT),
+            VolumeMount {
+                read_only: Some(true),
+                ..mount(PARTS_VOLUME, paths::PARTS)
+            },
+        ]),
+        ..Container::default()
+    }
+}
+
+pub(crate) fn mount(volume: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: volume.to_owned(),
+        mount_path: path.to_owned(),
+        ..VolumeMount::default()
+    }
+}
+
+pub(crate) fn requests<const N: usize>(amounts: [(&str, Quantity); N]) -> ResourceRequirements {
+    let requests = amounts.map(|(name, amount)| (name.to_owned(), amount));
+    ResourceRequirements {
+        requests: Some(requests.into()),
+        ..ResourceRequirements::default()
+    }
+}
+
+pub(crate) fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        value_from: None,
+    }
+}
+
+/// A variable with a field of the pod.
+pub(crate) fn field_variable(name: &str, path: &str) -> EnvVar {
+    let field_ref = ObjectFieldSelector {
+        field_path: path.to_owned(),
+        ..ObjectFieldSelector::default()
+    };
+    let source = EnvVarSource {
+        field_ref: Some(field_ref),
+        ..EnvVarSource::default()
+    };
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(source),
+    }
+}
+
+/// A variable with an amount of the container's own; without a limit it is the node's.
+pub(crate) fn resource_variable(name: &str, resource: &str) -> EnvVar {
+    let resource_ref = ResourceFieldSelector {
+        resource: resource.to_owned(),
+        ..ResourceFieldSelector::default()
+    };
+    let source = EnvVarSource {
+        resource_field_ref: Some(resource_ref),
+        ..EnvVarSource::default()
+    };
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(source),
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether a node can hold a pod, and what to ask for where it can only just not.
+
+use std::fmt::Write as _;
+
+use crate::quantity::{cpus_text, gigabytes_text};
+use crate::{Amounts, CompileError, Input, NodeFacts};
+
+/// Per cent of a node's allocatable CPU that a task gets that asked for all of it.
+const CPU_SHARE: u64 = 90;
+/// Per cent of a node's allocatable memory that a task gets that asked for all of it.
+const MEMORY_SHARE: u64 = 95;
+/// Memory is cut down to whole megabytes.
+const MEGABYTE: u64 = 1_000_000;
+
+/// What the pods ask for.
+pub(crate) struct Fit {
+    pub(crate) amounts: Amounts,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Finds what the pods may ask for. A request that lies between what a node may give to pods and
+/// what it has means the whole node: it is cut to what is free beside the system's own pods.
+pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
+    let asked = Amounts {
+        milli_cpu: input.task.milli_cpu,
+        bytes: input.task.memory_bytes,
+    };
+    let as_asked = || Fit {
+        amounts: asked,
+        notes: Vec::new(),
+    };
+    let Some(nodes) = input
+        .facts
+        .nodes
+        .as_deref()
+        .filter(|nodes| !nodes.is_empty())
+    else {
+        return Ok(as_asked());
+    };
+    let architectures = &input.agent.architectures;
+    let eligible: Vec<&NodeFacts> = input.facts.eligible_nodes(architectures).collect();
+    if eligible.is_empty() {
+        let architectures = architectures.join(", ");
+        return Err(CompileError::NoEligibleNode {
+            architectures,
+            table: table(nodes.iter()),
+        });
+    }
+    if eligible.iter().any(|node| cut(asked, node) == Some(asked)) {
+        return Ok(as_asked());
+    }
+    let best = eligible
+        .iter()
+        .filter_map(|node| Some((cut(asked, node)?, *node)))
+        .max_by_key(|(amounts, _)| (amounts.milli_cpu, amounts.bytes));
+    let Some((amounts, node)) = best else {
+        return Err(CompileError::TooLarge {
+            cpus: cpus_text(asked.milli_cpu),
+            memory: gigabytes_text(asked.bytes),
+            table: table(eligible.into_iter()),
+        });
+    };
+    Ok(Fit {
+        amounts,
+        notes: vec![note(asked, amounts, node)],
+    })
+}
+
+/// What a node can give of what was asked; None where it never has that much.
+fn cut(asked: Amounts, node: &NodeFacts) -> Option<Amounts> {
+    let one = |asked: u64, allocatable: u64, capacity: u64, share: u64| match asked {
+        asked if asked <= allocatable => Some(asked),
+        asked if asked <= capacity => {
+            Some(allocatable / 100 * share + allocatable % 100 * share / 100)
+        }
+        _ => None,
+    };
+    let (capacity, allocatable) = (node.capacity, node.allocatable);
+    let bytes = one(asked.bytes, allocatable.bytes, capacity.bytes, MEMORY_SHARE)?;
+    Some(Amounts {
+        milli_cpu: one(
+            asked.milli_cpu,
+            allocatable.milli_cpu,
+            capacity.milli_cpu,
+            CPU_SHARE,
+        )?,
+        bytes: if bytes == asked.bytes {
+            bytes
+        } else {
+            bytes / MEGABYTE * MEGABYTE
+        },
+    })
+}
+
+fn note(asked: Amounts, given: Amounts, node: &NodeFacts) -> String {
+    let mut changes = Vec::new();
+    if given.milli_cpu < asked.milli_cpu {
+        let (asked, given) = (cpus_text(asked.milli_cpu), cpus_text(given.milli_cpu));
+        changes.push(format!("{given} of {asked} CPUs"));
+    }
+    if given.bytes < asked.bytes {
+        let (asked, given) = (gigabytes_text(asked.bytes), gigabytes_text(given.bytes));
+        changes.push(format!("{given} of {asked} GB of memory"));
+    }
+    let changes = changes.join(" and ");
+    format!(
+        "the task asks for the whole of node `{}`: the pod requests {changes}",
+        node.name
+    )
+}
+
+/// One line a node, columns aligned.
+fn table<'a>(nodes: impl Iterator<Item = &'a NodeFacts>) -> String {
+    let header = ["NODE", "PLATFORM", "CPUS FOR PODS", "GB FOR PODS", "STATE"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = std::iter::once(header).chain(nodes.map(row)).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row: &[String; 5]| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            write!(line, "  {cell:width$}").expect("writing to a String does not fail");
+        }
+        text.push('\n');
+        text.push_str(line.trim_end());
+    }
+    text
+}
+
+fn row(node: &NodeFacts) -> [String; 5] {
+    let state = match (node.ready, node.schedulable) {
+        (true, true) => "Ready",
+        (true, false) => "Ready, cordoned",
+        (false, true) => "NotReady",
+        (false, false) => "NotReady, cordoned",
+    };
+    let (free, whole) = (node.allocatable, node.capacity);
+    [
+        node.name.clone(),
+        format!("{}/{}", node.os, node.architecture),
+        format!(
+            "{} of {}",
+            cpus_text(free.milli_cpu),
+            cpus_text(whole.milli_cpu)
+        ),
+        format!(
+            "{} of {}",
+            gigabytes_text(free.bytes),
+            gigabytes_text(whole.bytes)
+        ),
+        state.to_owned(),
+    ]
+}
