@@ -22,9 +22,11 @@ pub(crate) fn shown(command: &mut Command) -> Result<()> {
 /// Runs a program that cleans up: also after an interrupt, and out of reach of the next one.
 pub(crate) fn clean_up(command: &mut Command) -> Result<()> {
     let name = name(command);
+    // sudo must stay in the terminal's foreground: it may ask for the password.
+    if is_root() {
+        command.process_group(0);
+    }
     let status = command
-        .process_group(0)
-        .stdin(Stdio::null())
         .status()
         .with_context(|| format!("cannot start `{name}`"))?;
     if !status.success() {

@@ -1,5 +1,7 @@
 //! A local cluster that a task started: it is taken down whatever happens.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -67,12 +69,70 @@ impl Skiff {
         command
     }
 
+    /// One of its `local` commands, which need root: namespaces, mounts, cgroups.
+    pub(crate) fn local_command(&self, words: &[&str]) -> Result<Command> {
+        if command::is_root() {
+            return Ok(self.command(&[&["local"], words].concat()));
+        }
+        let kubeconfig = self.kubeconfig()?;
+        make_file(&kubeconfig)?;
+        let home = self
+            .own_home()
+            .map(Into::into)
+            .or_else(|| env::var_os("SKIFF_HOME"));
+        let mut command = Command::new("sudo");
+        command
+            .arg("env")
+            .arg(assignment("KUBECONFIG", kubeconfig.into()));
+        command.args(home.map(|home| assignment("SKIFF_HOME", home)));
+        for key in ["HOME", "PATH"] {
+            command.args(env::var_os(key).map(|value| assignment(key, value)));
+        }
+        command.arg(&self.program).arg("local").args(words);
+        Ok(command)
+    }
+
+    /// The file that contexts are written to.
+    fn kubeconfig(&self) -> Result<PathBuf> {
+        if let Some(isolation) = &self.isolation {
+            return Ok(isolation.kubeconfig.clone());
+        }
+        if let Some(files) = env::var_os("KUBECONFIG")
+            && let Some(first) = env::split_paths(&files).find(|path| !path.as_os_str().is_empty())
+        {
+            return Ok(first);
+        }
+        Ok(env::home_dir()
+            .context("the user has no home folder")?
+            .join(".kube/config"))
+    }
+
     /// Starts one of its commands.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         self.lend(&mut command).args(words);
         command
     }
+}
+
+fn assignment(key: &str, value: OsString) -> OsString {
+    let mut assignment = OsString::from(format!("{key}="));
+    assignment.push(value);
+    assignment
+}
+
+/// Makes an empty file unless there is one: root then leaves it to its owner.
+fn make_file(file: &Path) -> Result<()> {
+    let making = || format!("cannot create {}", file.display());
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).with_context(making)?;
+    }
+    fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .with_context(making)?;
+    Ok(())
 }
 
 fn share(folder: &Path, home: &Path) -> Result<()> {
@@ -126,5 +186,5 @@ impl Drop for LocalCluster<'_> {
 
 /// Takes a cluster down, also after an interrupt.
 pub(crate) fn take_down(skiff: &Skiff, name: &str) -> Result<()> {
-    command::clean_up(&mut skiff.command(&["local", "down", "--name", name]))
+    command::clean_up(&mut skiff.local_command(&["down", "--name", name])?)
 }

@@ -49,7 +49,10 @@ impl<'p> Lab<'p> {
         let started = Instant::now();
         if !self.up {
             self.up = true;
-            self.run_skiff(&["local", "up", "--name", NAME, "--no-egress"])?;
+            let mut up = self
+                .skiff
+                .local_command(&["up", "--name", NAME, "--no-egress"])?;
+            command::logged(&mut up, &self.log()?)?;
         }
         Ok(started.elapsed())
     }
