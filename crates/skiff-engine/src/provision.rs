@@ -132,7 +132,7 @@ async fn create_owner(
     }
     let patch = serde_json::json!({
         "metadata": { "annotations": plan.owner.metadata.annotations },
-        "data": plan.owner.data,
+        "stringData": plan.owner.string_data,
     });
     Ok(cluster
         .patch::<Secret>(name, &patch)
