@@ -4,6 +4,11 @@
 //! and `cluster.txt` (its name); then either `manifests.yaml` or `error.txt`, which
 //! `SKIFF_BLESS=1 cargo test -p skiff-compile` writes anew.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the cases lie in files; the crate itself is pure"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -100,7 +105,6 @@ fn rendered(failure: &Failure) -> String {
             let mut text = String::new();
             GraphicalReportHandler::new_themed(GraphicalTheme::none())
                 .with_width(100)
-                .with_context_lines(0)
                 .render_report(&mut text, faults as &dyn Diagnostic)
                 .expect("a String");
             let lines: Vec<&str> = text.trim().lines().map(str::trim_end).collect();

@@ -6,6 +6,9 @@ use miette::{Diagnostic, LabeledSpan, SourceCode};
 
 use crate::source::{Source, Span};
 
+/// How many faults of a text are told; whoever has more has another problem.
+const MAX_FAULTS: usize = 50;
+
 /// One thing that is wrong: what, where, and what to write instead.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -95,22 +98,28 @@ impl Diagnostic for Fault {
     }
 }
 
-/// All faults of one text in the order of their places; never empty.
+/// All faults of one text in the order of their places, the first fifty if they are more; never
+/// empty.
 #[derive(Clone, Debug)]
 pub struct Faults {
     name: String,
-    faults: Vec<Fault>,
+    /// How many there are, told or not.
+    count: usize,
+    told: Vec<Fault>,
 }
 
 impl Faults {
     pub(crate) fn of(source: &Source, mut faults: Vec<Fault>) -> Self {
         faults.sort_by_key(Fault::start);
+        let count = faults.len();
+        faults.truncate(MAX_FAULTS);
         for fault in &mut faults {
             fault.source = (!fault.labels.is_empty()).then(|| source.clone());
         }
         Self {
             name: source.name().to_owned(),
-            faults,
+            count,
+            told: faults,
         }
     }
 
@@ -119,7 +128,8 @@ impl Faults {
         fault.message = format!("{name}: {}", fault.message);
         Self {
             name: name.to_owned(),
-            faults: vec![fault],
+            count: 1,
+            told: vec![fault],
         }
     }
 
@@ -127,17 +137,18 @@ impl Faults {
     pub(crate) fn of_flags(faults: Vec<Fault>) -> Self {
         Self {
             name: "the command line".to_owned(),
-            faults,
+            count: faults.len(),
+            told: faults,
         }
     }
 
     /// The faults, in the order of their places.
     pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
-        self.faults.iter()
+        self.told.iter()
     }
 
     fn only(&self) -> Option<&Fault> {
-        <&[Fault; 1]>::try_from(self.faults.as_slice())
+        <&[Fault; 1]>::try_from(self.told.as_slice())
             .ok()
             .map(|[fault]| fault)
     }
@@ -156,7 +167,14 @@ impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.only() {
             Some(fault) => fault.fmt(f),
-            None => write!(f, "{} has {} faults", self.name, self.faults.len()),
+            None if self.count > self.told.len() => {
+                write!(
+                    f,
+                    "{} has {} faults, of which the first are",
+                    self.name, self.count
+                )
+            }
+            None => write!(f, "{} has {} faults", self.name, self.count),
         }
     }
 }
@@ -181,7 +199,7 @@ impl Diagnostic for Faults {
             return None;
         }
         Some(Box::new(
-            self.faults.iter().map(|fault| fault as &dyn Diagnostic),
+            self.told.iter().map(|fault| fault as &dyn Diagnostic),
         ))
     }
 }

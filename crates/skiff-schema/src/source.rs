@@ -62,15 +62,23 @@ impl Source {
         )
     }
 
-    /// Whether the lines of a span are short enough to be shown.
+    /// Whether the lines of a span, and those beside it, are short enough to be shown.
     pub(crate) fn is_showable(&self, span: Span) -> bool {
-        let (start, end) = (span.start as usize, span.end as usize);
-        let line_start = self.shown[..start.min(self.shown.len())]
-            .rfind('\n')
-            .map_or(0, |at| at + 1);
-        let rest = self.shown.get(end..).unwrap_or("");
-        let line_end = end + rest.find('\n').unwrap_or(rest.len());
-        line_end.saturating_sub(line_start) <= LONGEST_SHOWN_LINE
+        let (before, rest) = self
+            .shown
+            .split_at((span.start as usize).min(self.shown.len()));
+        let length = (span.end - span.start) as usize;
+        let (_, after) = rest.split_at(length.min(rest.len()));
+        let lengths = |lines: &mut dyn Iterator<Item = &str>| -> Vec<usize> {
+            lines.take(2).map(str::len).collect()
+        };
+        let before = lengths(&mut before.rsplit('\n'));
+        let after = lengths(&mut after.split('\n'));
+        let own = before.first().unwrap_or(&0) + length + after.first().unwrap_or(&0);
+        let beside = before.iter().skip(1).chain(after.iter().skip(1));
+        beside
+            .chain([&own])
+            .all(|length| *length <= LONGEST_SHOWN_LINE)
     }
 }
 

@@ -337,8 +337,41 @@ impl<'a> Reader<'a> {
             .chars()
             .next()
             .map_or(at, |char| at + char.len_utf8());
-        Fault::new(format!("not valid YAML: {}", error.info())).at(Span::new(at, end), "here")
+        let fault = Fault::new(format!("not valid YAML: {}", error.info()));
+        let fault = fault.at(Span::new(at, end), "here");
+        match syntax_help(error.info()) {
+            Some(help) => fault.help(help),
+            None => fault,
+        }
     }
+}
+
+/// What usually is behind a complaint of the parser.
+fn syntax_help(info: &str) -> Option<&'static str> {
+    const HELPS: [(&str, &str); 6] = [
+        (
+            "mapping values are not allowed",
+            "put a value that holds `: ` in quotes, or below `|`",
+        ),
+        (
+            "illegal placement of ':'",
+            "is a bracket or a quote before this not closed?",
+        ),
+        (
+            "did not find expected key",
+            "indent this line as the lines above it",
+        ),
+        ("quoted scalar", "is a quote before this not closed?"),
+        (
+            "unknown anchor",
+            "a value that begins with `*` or `&` must stand in quotes",
+        ),
+        ("flow", "is a bracket before this not closed?"),
+    ];
+    HELPS
+        .iter()
+        .find(|(sign, _)| info.contains(sign))
+        .map(|(_, help)| *help)
 }
 
 fn tab_fault(at: usize) -> Fault {
@@ -348,7 +381,11 @@ fn tab_fault(at: usize) -> Fault {
 }
 
 fn unknown_tag(tag: &Tag, span: Span) -> Fault {
-    Fault::new(format!("the tag `{tag}` is not known"))
+    let name = match tag.handle.as_str() {
+        "tag:yaml.org,2002:" => format!("!!{}", tag.suffix),
+        _ => tag.to_string(),
+    };
+    Fault::new(format!("the tag `{name}` is not known"))
         .at(span, "")
         .help("remove the tag")
 }
