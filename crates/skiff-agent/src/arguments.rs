@@ -17,6 +17,11 @@ pub(crate) enum Role {
     },
     /// The bridge between its standard streams and the agent's socket.
     Connect,
+    /// The wrapper of the Docker daemon.
+    Docker {
+        /// Whether SIGTERM means nothing before the agent has left.
+        until_marker: bool,
+    },
     /// A job's process before it becomes the job's shell.
     Session {
         /// The program and its arguments.
@@ -68,6 +73,9 @@ impl Arguments {
                 docker: args.next_if(|arg| arg == "--docker").is_some(),
             },
             Some("connect") => Role::Connect,
+            Some("docker") => Role::Docker {
+                until_marker: args.next_if(|arg| arg == "--until-marker").is_some(),
+            },
             Some("session") => Role::Session {
                 command: args.by_ref().collect(),
             },

@@ -9,7 +9,10 @@ mod cgroup;
 mod clock;
 mod connect;
 mod connection;
+mod docker_links;
+mod docker_report;
 mod environment;
+mod gate;
 mod home;
 mod job_log;
 mod keeper;
@@ -25,6 +28,7 @@ mod run;
 mod server;
 mod session;
 mod shell;
+mod sidecar;
 mod survivors;
 mod upload;
 mod watch_dir;
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
     let layout = arguments.layout;
     let result = match arguments.role {
         Role::Run { docker } => run::run(layout, docker).map_err(|e| fail("run", &e)),
+        Role::Docker { until_marker } => {
+            sidecar::run(&layout, until_marker).map_err(|e| fail("docker", &e))
+        }
         Role::Connect => connect::connect(&layout).map_err(|e| fail("connect", &e)),
         Role::Session { command } => return fail("session", &session::become_command(&command)),
         Role::Version => {

@@ -13,7 +13,9 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
+use crate::docker_links;
 use crate::environment::Surroundings;
+use crate::gate::Gate;
 use crate::home::Home;
 use crate::job_log::{JobLog, JobView};
 use crate::keeper::{Command, Keeper};
@@ -24,6 +26,7 @@ use crate::record;
 use crate::report;
 use crate::server::{self, Service};
 use crate::shell::Shell;
+use crate::sidecar;
 
 /// Commands on their way to the keeper; its senders wait where it is behind.
 const COMMANDS: usize = 64;
@@ -66,7 +69,6 @@ pub(crate) fn run(layout: Layout, docker: bool) -> Result<ExitCode, RunError> {
         .build()
         .map_err(RunError::Runtime)?;
     runtime.block_on(live(surroundings, records))?;
-    drop(runtime);
     fs::write(&marker, b"").map_err(|error| RunError::Folder(marker, error))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -143,8 +145,15 @@ async fn live(surroundings: Surroundings, records: Vec<JobRecord>) -> Result<(),
         .unwrap_or(1.0);
     let queue = Queue::new(Queue::capacity_of(cpus), surroundings.docker, records);
     let docker_awaited = Arc::new(Notify::new());
-    let docker_state = DockerState::Off;
-    let (_docker, docker) = watch::channel(docker_state);
+    let (docker_state, docker) = watch::channel(DockerState::Off);
+    if surroundings.docker {
+        docker_state.send_replace(DockerState::Starting);
+        docker_links::make(&layout, &surroundings.home);
+        sidecar::tell_home(&layout, &surroundings.home.dir)
+            .map_err(|error| RunError::Folder(layout.run_dir(), error))?;
+        let awaited = Arc::clone(&docker_awaited);
+        tokio::spawn(Gate::new(layout.clone(), docker_state, keeper.clone(), awaited).run());
+    }
     let (departing, departed) = watch::channel(false);
     let service = Service {
         keeper: keeper.clone(),

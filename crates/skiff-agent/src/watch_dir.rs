@@ -8,7 +8,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-/// A folder whose entries' coming, going and renaming wakes a waiter.
+/// A folder whose entries' coming, going, renaming and change of rights wake a waiter.
 #[derive(Debug)]
 pub(crate) struct DirWatch {
     /// Not a pipe, but read like one; what the events say is not looked at.
@@ -19,8 +19,8 @@ impl DirWatch {
     /// Watches a folder. What happens from here on is not missed: look at the folder after this.
     pub(crate) fn new(dir: &Path) -> io::Result<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let flags = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_TO;
-        inotify::add_watch(&events, dir, flags)?;
+        let entries = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_TO;
+        inotify::add_watch(&events, dir, entries | WatchFlags::ATTRIB)?;
         Ok(Self {
             events: pipe::Receiver::from_file_unchecked(File::from(events))?,
         })

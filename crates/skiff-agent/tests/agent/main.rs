@@ -1,5 +1,7 @@
 //! The agent as its clients see it: an ordinary process with its own root folder, spoken to in frames
 //! through `skiff-agent connect`.
 
+#![expect(clippy::panic, reason = "a test's own helpers fail as tests do")]
+
 mod jobs;
 mod support;

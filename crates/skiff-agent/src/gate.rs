@@ -1,0 +1,178 @@
+//! The Docker gate: knows whether the daemon beside the task answers, and tells the keeper.
+//!
+//! Waits for the socket by inotify and holds one connection to the daemon, whose end is the daemon's.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skiff_proto::{DockerState, paths};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::docker_report::{DockerReport, Phase, log_tail};
+use crate::keeper::Command;
+use crate::layout::Layout;
+use crate::queue::Event;
+use crate::watch_dir::DirWatch;
+
+/// How long a job waits for the daemon once its container runs.
+const TO_ANSWER: Duration = Duration::from_mins(2);
+/// How long a job waits for the daemon's container, whose image may have to be pulled yet.
+const TO_APPEAR: Duration = Duration::from_mins(10);
+/// The longest head of an answer that is read.
+const HEAD: usize = 4 << 10;
+
+/// The gate.
+pub(crate) struct Gate {
+    layout: Layout,
+    state: watch::Sender<DockerState>,
+    keeper: mpsc::Sender<Command>,
+    /// Notified when a job waits for the daemon.
+    awaited: Arc<Notify>,
+}
+
+impl Gate {
+    /// A gate that reports to this keeper.
+    pub(crate) fn new(
+        layout: Layout,
+        state: watch::Sender<DockerState>,
+        keeper: mpsc::Sender<Command>,
+        awaited: Arc<Notify>,
+    ) -> Self {
+        Self {
+            layout,
+            state,
+            keeper,
+            awaited,
+        }
+    }
+
+    /// Runs as long as the agent.
+    pub(crate) async fn run(self) {
+        loop {
+            let mut daemon = match self.until_ready().await {
+                Ok(daemon) => daemon,
+                Err(error) => {
+                    let cause = format!("the agent cannot look for it: {error}");
+                    self.state
+                        .send_replace(DockerState::Failed { log: cause.clone() });
+                    loop {
+                        self.tell(Event::DockerLate {
+                            cause: cause.clone(),
+                        })
+                        .await;
+                        self.awaited.notified().await;
+                    }
+                }
+            };
+            self.state.send_replace(DockerState::Ready);
+            self.tell(Event::DockerReady).await;
+            // The daemon says nothing more on this connection: whatever comes, it is over.
+            let _ = daemon.read(&mut [0; 1]).await;
+            let cause = self.last_words("its socket closed");
+            self.state.send_replace(DockerState::Failed {
+                log: log_tail(&self.layout),
+            });
+            self.tell(Event::DockerLost { cause }).await;
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        // The keeper is gone only when the agent goes.
+        let _ = self.keeper.send(Command::Event(event)).await;
+    }
+
+    /// A connection to the daemon that has answered. Tells the keeper when a job has waited too long.
+    async fn until_ready(&self) -> io::Result<UnixStream> {
+        let socket = self.layout.at(paths::DOCKER_SOCKET);
+        let dir = socket.parent().unwrap_or(Path::new("/"));
+        let mut waiting_since = None;
+        loop {
+            let mut changes = watch_nearest(dir)?;
+            let deadline = waiting_since.map(|since| self.deadline(since));
+            let changed_or_ready = async {
+                match ping(&socket).await {
+                    Ok(daemon) => Ok(Some(daemon)),
+                    Err(_) => changes.changed().await.map(|()| None),
+                }
+            };
+            tokio::select! {
+                ready = changed_or_ready => if let Some(daemon) = ready? {
+                    return Ok(daemon);
+                },
+                () = self.awaited.notified() => waiting_since = Some(Instant::now()),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    waiting_since = None;
+                    let cause = self.last_words("the daemon does not answer");
+                    self.tell(Event::DockerLate { cause }).await;
+                }
+            }
+        }
+    }
+
+    /// Until when a job waits that has waited since then.
+    fn deadline(&self, since: Instant) -> Instant {
+        match DockerReport::read(&self.layout) {
+            Some(report) if report.phase == Phase::Unusable => since,
+            Some(_) => since + TO_ANSWER,
+            None => since + TO_APPEAR,
+        }
+    }
+
+    /// What is known of why there is no daemon.
+    fn last_words(&self, otherwise: &str) -> String {
+        let Some(report) = DockerReport::read(&self.layout) else {
+            return "its container has not started".to_owned();
+        };
+        let cause = report.cause.unwrap_or_else(|| otherwise.to_owned());
+        match log_tail(&self.layout) {
+            log if log.is_empty() => cause,
+            log => format!("{cause}; the end of its log:\n{log}"),
+        }
+    }
+}
+
+/// Watches the folder, or while it does not exist the nearest one above it that does.
+fn watch_nearest(dir: &Path) -> io::Result<DirWatch> {
+    let mut at = dir;
+    loop {
+        match (DirWatch::new(at), at.parent()) {
+            (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => at = parent,
+            (result, _) => return result,
+        }
+    }
+}
+
+/// Asks the daemon whether it is there; gives the connection once it has said so.
+async fn ping(socket: &Path) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(socket).await?;
+    stream
+        .write_all(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+        .await?;
+    let mut answer = Vec::new();
+    while !is_whole(&answer) {
+        let mut buffer = [0; 512];
+        match stream.read(&mut buffer).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ if answer.len() > HEAD => return Err(io::ErrorKind::InvalidData.into()),
+            count => answer.extend_from_slice(&buffer[..count]),
+        }
+    }
+    if answer.starts_with(b"HTTP/1.1 200") {
+        return Ok(stream);
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+/// Whether the answer is there with the two letters of its body: `OK`.
+fn is_whole(answer: &[u8]) -> bool {
+    const BLANK: &[u8] = b"\r\n\r\n";
+    let head = answer
+        .windows(BLANK.len())
+        .position(|window| window == BLANK);
+    head.is_some_and(|head| answer.len() >= head + BLANK.len() + 2)
+}

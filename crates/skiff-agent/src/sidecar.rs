@@ -1,0 +1,155 @@
+//! The wrapper of the Docker daemon in its privileged sidecar: makes the container ready, starts the
+//! daemon, and stays with it until the agent leaves.
+//!
+//! Exits with 0 only after the agent's marker; with another code on every other end, so that the kubelet
+//! starts the daemon again.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use skiff_proto::paths;
+use thiserror::Error;
+
+use crate::docker_report::{DockerReport, Phase, log_tail};
+use crate::layout::Layout;
+use crate::report;
+
+mod address_pool;
+mod cgroup_tree;
+mod daemon;
+mod daemon_log;
+mod firewall;
+mod lent_home;
+mod mounts;
+mod network;
+mod overlay;
+mod supervise;
+
+use daemon::Daemon;
+use supervise::Ending;
+
+pub(crate) use lent_home::tell as tell_home;
+
+/// The wrapper cannot go on.
+#[derive(Debug, Error)]
+pub(crate) enum SidecarError {
+    /// A shared folder cannot be prepared.
+    #[error("cannot prepare {0}")]
+    Folder(PathBuf, #[source] io::Error),
+    /// The image has no daemon.
+    #[error("no dockerd on the image's PATH")]
+    NoDaemon,
+    /// The daemon cannot be asked or started.
+    #[error("cannot run {0}")]
+    Daemon(PathBuf, #[source] io::Error),
+    /// The daemon's data cannot lie where it would.
+    #[error(transparent)]
+    Storage(#[from] overlay::OverlayError),
+    /// No network for containers.
+    #[error(transparent)]
+    Firewall(#[from] firewall::FirewallError),
+    /// The container's control groups cannot be divided.
+    #[error(transparent)]
+    Cgroups(#[from] cgroup_tree::CgroupError),
+    /// The runtime cannot start.
+    #[error("cannot supervise the daemon")]
+    Supervise(#[source] io::Error),
+}
+
+/// Runs the wrapper. With `until_marker` a SIGTERM before the agent's marker is ignored: in a pod
+/// without native sidecars it comes to all containers at once, and the jobs still need the daemon.
+pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, SidecarError> {
+    share_folders(layout)?;
+    if layout.at(paths::LEAVE_MARKER).exists() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut state = DockerReport::default();
+    write(&state, layout);
+    let result = prepare(&mut state, layout)
+        .and_then(|daemon| supervise::supervise(&daemon, &mut state, layout, until_marker));
+    match &result {
+        Ok(Ending::Left) => state.phase = Phase::Ended,
+        Ok(Ending::Stopped) => {
+            (state.phase, state.cause) =
+                (Phase::Ended, Some("its container was told to stop".into()));
+        }
+        Ok(Ending::Died(code)) => {
+            state.phase = Phase::Died;
+            state.cause = Some(format!("the daemon ended with code {code}"));
+        }
+        Err(error) => {
+            (state.phase, state.cause) = (Phase::Unusable, Some(chain(error)));
+        }
+    }
+    write(&state, layout);
+    match result? {
+        Ending::Left => Ok(ExitCode::SUCCESS),
+        Ending::Stopped => Ok(ExitCode::from(143)),
+        Ending::Died(code) => {
+            report(&log_tail(layout));
+            report(&format!(
+                "skiff-agent docker: the daemon ended with code {code}"
+            ));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Makes everything ready that the daemon needs, and says in the report what was found and chosen.
+fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Daemon, SidecarError> {
+    let questions = Daemon::find()?.ask()?;
+    state.cgroups = Some(cgroup_tree::divide()?);
+    mounts::complete();
+    state.storage = Some(overlay::test(Path::new(paths::DOCKER_DATA))?);
+    let firewall = firewall::choose()?;
+    state.iptables = Some(firewall.name().to_owned());
+    state.mtu = network::mtu();
+    let mut daemon = questions.answers()?;
+    state.version = Some(daemon.version().to_owned());
+    daemon.configure(layout, state.mtu, address_pool::choose(), &firewall);
+    state.arguments = daemon.arguments().to_vec();
+    daemon::remove_leftovers(layout);
+    Ok(daemon)
+}
+
+/// Opens the folders that both containers use: whichever comes first makes them, and the task's user may
+/// be any. The socket's folder is only for root and the group that the pod's containers are in.
+fn share_folders(layout: &Layout) -> Result<(), SidecarError> {
+    let folder = |path: &Path, mode| {
+        fs::create_dir_all(path)
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+            .map_err(|error| SidecarError::Folder(path.to_owned(), error))
+    };
+    for open in [layout.run_dir(), layout.at(paths::BIN)] {
+        folder(&open, 0o1777)?;
+    }
+    let socket = layout.at(paths::DOCKER_SOCKET);
+    let dir = socket.parent().unwrap_or(Path::new("/"));
+    folder(dir, 0o2750)?;
+    chown(dir, Some(0), Some(paths::DOCKER_GROUP))
+        .map_err(|error| SidecarError::Folder(dir.to_owned(), error))?;
+    // A change of owner takes the bit away that gives new files the folder's group.
+    folder(dir, 0o2750)
+}
+
+/// A report that cannot be written is said where the kubelet keeps it.
+fn write(state: &DockerReport, layout: &Layout) {
+    if let Err(error) = state.write(layout) {
+        report(&format!("cannot write the report on Docker: {error}"));
+    }
+}
+
+/// The error with all its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
+}
