@@ -68,12 +68,13 @@ pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
 
 /// What a node can give of what was asked; None where it never has that much.
 fn cut(asked: Amounts, node: &NodeFacts) -> Option<Amounts> {
-    let one = |asked: u64, allocatable: u64, capacity: u64, share: u64| match asked {
-        asked if asked <= allocatable => Some(asked),
-        asked if asked <= capacity => {
-            Some(allocatable / 100 * share + allocatable % 100 * share / 100)
+    let one = |asked: u64, allocatable: u64, capacity: u64, share: u64| {
+        let part = allocatable / 100 * share + allocatable % 100 * share / 100;
+        match asked {
+            asked if asked <= allocatable => Some(asked),
+            asked if asked <= capacity => Some(part).filter(|part| *part > 0),
+            _ => None,
         }
-        _ => None,
     };
     let (capacity, allocatable) = (node.capacity, node.allocatable);
     let bytes = one(asked.bytes, allocatable.bytes, capacity.bytes, MEMORY_SHARE)?;

@@ -7,7 +7,7 @@ use crate::faults::{Fault, Faults};
 use crate::fields::{self, Field, Fields, Vocabulary};
 use crate::kubernetes::{self, DockerMode, ImagePullPolicy, ProvisionTimeout};
 use crate::resources::parse_image;
-use crate::source::Source;
+use crate::source::{Source, Span};
 use crate::task::TaskConfig;
 use crate::yaml::{self, Value};
 
@@ -56,6 +56,7 @@ pub struct KubernetesConfig {
 /// Something in a file that was understood but changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
+    span: Span,
     /// One fragment for the user, with file and line.
     pub message: String,
 }
@@ -199,6 +200,7 @@ impl ConfigLayer {
             let fault = Fault::new("a configuration must be one document");
             faults.push(fault.at(second.span, "the second one"));
         }
+        layer.warnings.sort_by_key(|warning| warning.span);
         if faults.is_empty() {
             Ok(layer)
         } else {
@@ -258,7 +260,10 @@ impl Reading<'_> {
                 let file = self.source.name();
                 let message =
                     format!("{file}:{line}: this version of Skiff does not act on `{path}{name}`");
-                self.layer.warnings.push(Warning { message });
+                self.layer.warnings.push(Warning {
+                    span: key.span,
+                    message,
+                });
             } else {
                 faults.push(fields::unknown(&path, &name, key.span, vocabulary));
             }

@@ -1,0 +1,188 @@
+//! Flags over files, defaults, and layers of configuration.
+
+use skiff_schema::{
+    Config, ConfigLayer, DockerMode, ProvisionTimeout, ResolvedTask, Task, TaskOverrides,
+};
+
+fn resolve(text: &str, overrides: &TaskOverrides) -> Result<ResolvedTask, Vec<String>> {
+    let task = Task::read("task.yaml", text).expect("a valid task");
+    task.resolve(overrides).map_err(|faults| {
+        faults
+            .iter()
+            .map(|fault| fault.message().to_owned())
+            .collect()
+    })
+}
+
+#[test]
+fn a_task_that_asks_for_nothing_gets_two_cpus_and_two_gigabytes() {
+    let task = resolve("run: id", &TaskOverrides::default()).expect("valid");
+    assert_eq!((task.milli_cpu, task.memory_bytes), (2000, 2_000_000_000));
+    assert_eq!(task.resources_text(), "1x(cpus=2, mem=2)");
+}
+
+#[test]
+fn amounts_are_exact() {
+    let amounts = |cpus: &str, memory: &str| {
+        let overrides = TaskOverrides {
+            cpus: Some(cpus.to_owned()),
+            memory: Some(memory.to_owned()),
+            ..TaskOverrides::default()
+        };
+        resolve("run: id", &overrides).map(|task| (task.milli_cpu, task.memory_bytes))
+    };
+    assert_eq!(amounts("0.1", "0.3"), Ok((100, 300_000_000)));
+    assert_eq!(amounts("2+", "16+"), Ok((2000, 16_000_000_000)));
+    assert_eq!(amounts("3.141", "4x"), Ok((3141, 12_564_000_000)));
+    assert_eq!(amounts("1", "512MB"), Ok((1000, 512_000_000)));
+    assert_eq!(amounts("1", "1.5GiB+"), Ok((1000, 1_610_612_736)));
+    assert_eq!(amounts("1", "1024b"), Ok((1000, 1024)));
+    for (cpus, memory) in [
+        ("1e3", "1"),
+        ("+1", "1"),
+        ("", "1"),
+        ("1", "x"),
+        ("1", "4x+"),
+    ] {
+        assert!(amounts(cpus, memory).is_err(), "{cpus} {memory}");
+    }
+    assert!(amounts("1000000", "99999999999x").is_err());
+}
+
+#[test]
+fn flags_win_over_the_file_and_none_resets() {
+    let text = "
+name: file
+workdir: ./here
+resources: {cpus: 8, memory: 32, image_id: debian:12, infra: k8s/one}
+envs: {A: file, B: ~}
+run: id
+";
+    let overrides = TaskOverrides {
+        name: Some("flag".to_owned()),
+        cpus: Some("none".to_owned()),
+        memory: Some("3".to_owned()),
+        image_id: Some("docker:alpine:3".to_owned()),
+        infra: Some("k8s/two".to_owned()),
+        envs: vec![
+            ("A".to_owned(), "1".to_owned()),
+            ("B".to_owned(), "2".to_owned()),
+        ],
+        ..TaskOverrides::default()
+    };
+    let task = resolve(text, &overrides).expect("valid");
+    assert_eq!(task.name.as_deref(), Some("flag"));
+    assert_eq!((task.milli_cpu, task.memory_bytes), (2000, 3_000_000_000));
+    assert_eq!(task.image.as_deref(), Some("alpine:3"));
+    assert_eq!(task.context.as_deref(), Some("two"));
+    assert_eq!(task.workdir.as_deref(), Some("./here"));
+    assert_eq!(task.envs["A"], "1");
+    assert_eq!(task.envs["B"], "2");
+}
+
+#[test]
+fn all_wrong_flags_are_told_at_once() {
+    let overrides = TaskOverrides {
+        name: Some("a b".to_owned()),
+        cpus: Some("many".to_owned()),
+        memory: Some("much".to_owned()),
+        image_id: Some(String::new()),
+        infra: Some("aws".to_owned()),
+        envs: vec![("A-B".to_owned(), String::new())],
+        ..TaskOverrides::default()
+    };
+    let faults = Task::from_command("id")
+        .resolve(&overrides)
+        .expect_err("all wrong");
+    assert_eq!(faults.iter().count(), 6);
+    assert_eq!(faults.to_string(), "the command line has 6 faults");
+}
+
+#[test]
+fn a_command_is_named_as_skypilot_names_it() {
+    let task = Task::from_command("echo hi")
+        .resolve(&TaskOverrides::default())
+        .expect("valid");
+    assert_eq!(task.name.as_deref(), Some("sky-cmd"));
+    assert_eq!(task.run.as_deref(), Some("echo hi"));
+}
+
+#[test]
+fn names_follow_skypilots_rule() {
+    let named = |name: &str| {
+        let overrides = TaskOverrides {
+            name: Some(name.to_owned()),
+            ..TaskOverrides::default()
+        };
+        resolve("run: id", &overrides).is_ok()
+    };
+    for good in ["a", "1", "a-b", "a--b", "a._b", "A.b_c-9"] {
+        assert!(named(good), "{good}");
+    }
+    for wrong in ["", "-a", "a-", "a---b", "a b", "é", "a\n"] {
+        assert!(!named(wrong), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_resolved_task_survives_json() {
+    let text = "
+envs: {A: 1}
+config: {kubernetes: {enable_docker: true, provision_timeout: 60}}
+run: id
+";
+    let task = resolve(text, &TaskOverrides::default()).expect("valid");
+    let json = serde_json::to_string(&task).expect("serializable");
+    assert_eq!(
+        serde_json::from_str::<ResolvedTask>(&json).expect("the same"),
+        task
+    );
+}
+
+#[test]
+fn upper_layers_win_and_a_contexts_own_section_wins_over_all() {
+    let read = |text: &str| ConfigLayer::read("config.yaml", text).expect("valid");
+    let config = Config::merge([
+        read("kubernetes: {namespace: low, images: {task: low/task, docker: low/docker}}"),
+        read(
+            "kubernetes:
+  namespace: high
+  images: {docker: high/docker}
+  context_configs:
+    special: {namespace: own, provision_timeout: -1}
+",
+        ),
+    ]);
+    let plain = config.for_context(Some("other"));
+    assert_eq!(plain.namespace.as_deref(), Some("high"));
+    assert_eq!(plain.images.task, "low/task");
+    assert_eq!(plain.images.docker, "high/docker");
+    assert_eq!(plain.enable_docker, DockerMode::Off);
+    let special = config.for_context(Some("special"));
+    assert_eq!(special.namespace.as_deref(), Some("own"));
+    assert_eq!(special.images.docker, "high/docker");
+    assert_eq!(special.provision_timeout, Some(ProvisionTimeout::Forever));
+}
+
+#[test]
+fn keys_without_effect_are_warned_about_with_their_place() {
+    let text = "
+jobs: {bucket: s3://mine}
+kubernetes:
+  ports: ingress
+  context_configs: {special: {kueue: {local_queue_name: q}}}
+";
+    let layer = ConfigLayer::read("config.yaml", text).expect("valid");
+    let messages: Vec<&str> = layer.warnings.iter().map(|w| w.message.as_str()).collect();
+    let unread = |line: u32, key: &str| {
+        format!("config.yaml:{line}: this version of Skiff does not act on `{key}`")
+    };
+    assert_eq!(
+        messages,
+        [
+            unread(2, "jobs"),
+            unread(4, "kubernetes.ports"),
+            unread(5, "kubernetes.context_configs.special.kueue"),
+        ]
+    );
+}
