@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use skiff_proto::ExitStatus;
 use skiff_schema::Faults;
 
@@ -135,15 +135,19 @@ impl CommandError {
     }
 }
 
+/// Each fault with its place in the file, then how many they are.
 fn render_faults(faults: &dyn Diagnostic) -> String {
-    let mut text = String::new();
     let watched = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let rendered = if watched {
-        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).render_report(&mut text, faults)
-    } else {
-        NarratableReportHandler::new().render_report(&mut text, faults)
-    };
-    rendered.expect("a String takes every write");
+    let theme =
+        if watched { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme);
+    let mut text = String::new();
+    for fault in faults.related().into_iter().flatten() {
+        handler.render_report(&mut text, fault).expect("a String takes every write");
+        text.push('\n');
+    }
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let _ = writeln!(text, "{red}error:{red:#} {faults}");
     text
 }
 
