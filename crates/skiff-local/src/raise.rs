@@ -1,0 +1,347 @@
+//! Raising a cluster: start what is dead, in parallel, and wait on conditions until pods can run.
+//!
+//! The control plane and the nodes' runtimes come up side by side; kubelets follow when the API
+//! server answers, because one that finds no server backs off for seconds. Whatever is waited for, a
+//! component that ends meanwhile ends the wait.
+
+use std::{future::Future, net::Ipv4Addr, path::PathBuf, sync::Mutex, time::Duration};
+
+use futures::future::try_join_all;
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    api::Administrator,
+    binaries::Binaries,
+    cgroup::Hierarchies,
+    cluster::{Cluster, Node},
+    component::{Component, NodePlan},
+    event::{Event, Events},
+    file, flags,
+    images::{self, Store},
+    machine::{self, Machine},
+    network,
+    pki::Pki,
+    ports,
+    process::{self, Launch},
+    resolver::Resolver,
+    sandbox,
+    settings::{self, Facts, Runtime},
+    up::UpError,
+    version::Version,
+};
+
+/// Pause between two looks at something that is starting.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Pause between two looks for components that have ended.
+const WATCH_OVER: Duration = Duration::from_millis(100);
+
+/// One `up` at work.
+pub(crate) struct Raise<'a> {
+    machine: &'a Machine,
+    cluster: &'a Cluster,
+    binaries: &'a Binaries,
+    hierarchies: Hierarchies,
+    facts: Facts,
+    pki: Pki,
+    resolver: Resolver,
+    events: Events<'a>,
+    start: Instant,
+    patience: Duration,
+    /// What is being waited for, for the error when it does not come.
+    state: watch::Sender<String>,
+    started: Mutex<Vec<Component>>,
+}
+
+impl<'a> Raise<'a> {
+    pub(crate) fn new(
+        machine: &'a Machine,
+        cluster: &'a Cluster,
+        binaries: &'a Binaries,
+        containerd: Version,
+        events: Events<'a>,
+        start: Instant,
+        patience: Duration,
+    ) -> Result<Self, UpError> {
+        let hierarchies = Hierarchies::read()?;
+        let status = file::read_if_there("/proc/self/status".as_ref())?.unwrap_or_default();
+        let runtime = Runtime {
+            version: containerd,
+            pause_image: images::pause_image(&machine.images(), env!("CARGO_PKG_VERSION")),
+            runc: binaries.path("runc").to_owned(),
+            plugins: binaries.plugins().to_owned(),
+            snapshotter: images::snapshotter(cluster.layout.root()),
+            lower_oom_score: machine::may_lower_oom_score(&status),
+        };
+        Ok(Self {
+            machine,
+            cluster,
+            binaries,
+            facts: Facts {
+                cgroup_version_1: hierarchies.is_version_1(),
+                runtime,
+            },
+            hierarchies,
+            pki: Pki::new(cluster),
+            resolver: network::resolver(cluster),
+            events,
+            start,
+            patience,
+            state: watch::Sender::new("it was just started".to_owned()),
+            started: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Brings everything up and every image in. Returns the components that had to be started.
+    pub(crate) async fn run(self, files: &[PathBuf]) -> Result<Vec<Component>, UpError> {
+        for folder in [self.cluster.layout.logs(), self.cluster.layout.processes()] {
+            file::make_folder(&folder)?;
+        }
+        self.pki.make(self.cluster)?;
+        settings::write_control_plane(self.cluster, &self.pki)?;
+        let administrator = Administrator::connect(self.cluster).await?;
+        let plans: Vec<(Node, NodePlan)> = self
+            .cluster
+            .nodes()
+            .into_iter()
+            .map(|node| {
+                (
+                    node.clone(),
+                    NodePlan::decide(node.index, |c| self.alive(c)),
+                )
+            })
+            .collect();
+
+        let host = network::make_host(self.binaries, self.cluster, &self.resolver);
+        let host = async { Ok(host.await?) };
+        tokio::try_join!(self.database(), host)?;
+        let nodes = try_join_all(plans.iter().map(|(node, plan)| self.runtime(node, plan)));
+        tokio::try_join!(self.control_plane(&administrator), nodes)?;
+        try_join_all(plans.iter().map(|(node, plan)| self.agents(node, plan))).await?;
+
+        let ready = self.ready(&administrator);
+        let images = try_join_all(plans.iter().map(|(node, _)| self.images(node, files)));
+        tokio::try_join!(ready, images)?;
+        Ok(self.started.into_inner().unwrap_or_default())
+    }
+
+    fn alive(&self, component: Component) -> bool {
+        process::running(&component.process_record(&self.cluster.layout)).is_some()
+    }
+
+    /// Starts etcd and waits until it listens.
+    async fn database(&self) -> Result<(), UpError> {
+        let cgroup = format!("{}/control-plane", self.cluster.layout.cgroup());
+        self.hierarchies.make_for_processes(&cgroup)?;
+        let port = self.cluster.record.ports.etcd;
+        self.serve(Component::Etcd, Ipv4Addr::LOCALHOST, port)
+            .await?;
+        let listens = async {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .is_err()
+            {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        self.wait("etcd does not listen", listens).await
+    }
+
+    async fn control_plane(&self, administrator: &Administrator) -> Result<(), UpError> {
+        let ports = self.cluster.record.ports;
+        let host = self.cluster.record.range.host_address();
+        self.serve(Component::ApiServer, host, ports.api).await?;
+        let ready = administrator.wait_ready(&self.state);
+        self.wait("the API server does not answer", ready).await?;
+        (self.events)(Event::ApiReady {
+            after: self.start.elapsed(),
+        });
+        let loopback = Ipv4Addr::LOCALHOST;
+        tokio::try_join!(
+            self.serve(
+                Component::ControllerManager,
+                loopback,
+                ports.controller_manager
+            ),
+            self.serve(Component::Scheduler, loopback, ports.scheduler),
+        )?;
+        Ok(())
+    }
+
+    /// Makes a node's namespaces, link and settings, and starts its containerd.
+    async fn runtime(&self, node: &Node, plan: &NodePlan) -> Result<(), UpError> {
+        let cluster = self.cluster;
+        let resolver = &self.resolver;
+        if *plan == NodePlan::Rebuild {
+            self.hierarchies.kill(&node.files.cgroup).await?;
+            self.hierarchies.remove(&node.files.cgroup).await?;
+            network::remove_link(self.binaries, node).await?;
+            file::remove(&node.files.cni_state())?;
+        }
+        self.hierarchies.make_root(&node.files.cgroup)?;
+        settings::write_node(cluster, node, &self.pki, &self.facts, resolver)?;
+        if *plan == NodePlan::Rebuild {
+            let before = sandbox::make(self.binaries, node);
+            self.launch(Component::Sandbox(node.index), before).await?;
+        }
+        let holder = self.holder(node)?;
+        network::make_node(self.binaries, cluster, node, holder).await?;
+        let containerd = Component::Containerd(node.index);
+        if plan.starts(containerd) {
+            self.launch(containerd, sandbox::enter(self.binaries, holder))
+                .await?;
+        }
+        let socket = sandbox::containerd_socket(holder);
+        let listens = async {
+            while UnixStream::connect(&socket).await.is_err() {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        self.wait("containerd does not listen", listens).await
+    }
+
+    /// Starts a node's kubelet and kube-proxy.
+    async fn agents(&self, node: &Node, plan: &NodePlan) -> Result<(), UpError> {
+        for component in [Component::Kubelet(node.index), Component::Proxy(node.index)] {
+            if plan.starts(component) {
+                let enter = sandbox::enter(self.binaries, self.holder(node)?);
+                self.launch(component, enter).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ready(&self, administrator: &Administrator) -> Result<(), UpError> {
+        let names: Vec<String> = self
+            .cluster
+            .nodes()
+            .into_iter()
+            .map(|node| node.files.name)
+            .collect();
+        let ready = async {
+            administrator.wait_nodes(&names, &self.state).await;
+            administrator
+                .wait_default_account(self.cluster.version(), &self.state)
+                .await;
+        };
+        self.wait("nodes have not registered", ready).await?;
+        (self.events)(Event::NodesReady {
+            after: self.start.elapsed(),
+        });
+        Ok(())
+    }
+
+    async fn images(&self, node: &Node, files: &[PathBuf]) -> Result<(), UpError> {
+        let store = Store::new(self.binaries, node, self.holder(node)?);
+        Ok(store.bring(files, self.events).await?)
+    }
+
+    fn holder(&self, node: &Node) -> Result<u32, UpError> {
+        let component = Component::Sandbox(node.index);
+        sandbox::pid(&self.cluster.layout, node.index).ok_or_else(|| self.died(component))
+    }
+
+    /// Starts a part of the control plane if it is dead and its port is free.
+    async fn serve(
+        &self,
+        component: Component,
+        address: Ipv4Addr,
+        port: u16,
+    ) -> Result<(), UpError> {
+        if self.alive(component) {
+            return Ok(());
+        }
+        if !ports::is_free(address, port) {
+            let address = format!("{address}:{port}");
+            return Err(UpError::PortTaken { component, address });
+        }
+        self.launch(component, Vec::new()).await
+    }
+
+    async fn launch(
+        &self,
+        component: Component,
+        before: Vec<std::ffi::OsString>,
+    ) -> Result<(), UpError> {
+        (self.events)(Event::Starting(component));
+        let layout = &self.cluster.layout;
+        let cgroup = match component.node() {
+            Some(node) => layout.node(node).services_cgroup(),
+            None => format!("{}/control-plane", layout.cgroup()),
+        };
+        let cgroup = self.hierarchies.make_for_processes(&cgroup)?;
+        // Namespaces are made before the record is written, and entered after it.
+        let command = flags::command_line(self.cluster, self.binaries, component);
+        let (before, command) = match component {
+            Component::Sandbox(_) => (before, command),
+            _ => (Vec::new(), before.into_iter().chain(command).collect()),
+        };
+        let folders = [
+            self.binaries.kubernetes_folder(),
+            parent(self.binaries.path("containerd")),
+        ];
+        let launch = Launch {
+            record: component.process_record(layout),
+            log: component.log(layout),
+            cgroup: &cgroup,
+            before,
+            command,
+            path: &self.machine.child_path(&folders),
+        };
+        launch.start().await?;
+        if let Ok(mut started) = self.started.lock() {
+            started.push(component);
+        }
+        Ok(())
+    }
+
+    /// Waits for a condition, but no longer than the user's patience or a component's death.
+    async fn wait(&self, what: &str, condition: impl Future<Output = ()>) -> Result<(), UpError> {
+        self.state.send_replace(what.to_owned());
+        let deadline = self.start + self.patience;
+        tokio::select! {
+            () = condition => Ok(()),
+            component = self.first_death() => Err(self.died(component)),
+            () = tokio::time::sleep_until(deadline) => Err(UpError::NotReady {
+                name: self.cluster.layout.name().clone(),
+                waited: self.patience,
+                state: self.state.borrow().clone(),
+                logs: self.cluster.layout.logs(),
+            }),
+        }
+    }
+
+    /// Completes when a component that this command started has ended.
+    async fn first_death(&self) -> Component {
+        loop {
+            let started = self
+                .started
+                .lock()
+                .map(|started| started.clone())
+                .unwrap_or_default();
+            if let Some(dead) = started
+                .into_iter()
+                .find(|component| !self.alive(*component))
+            {
+                return dead;
+            }
+            sleep(WATCH_OVER).await;
+        }
+    }
+
+    fn died(&self, component: Component) -> UpError {
+        let path = component.log(&self.cluster.layout);
+        UpError::ComponentDied {
+            component,
+            log: process::log_end(&path),
+            path,
+        }
+    }
+}
+
+fn parent(path: &std::path::Path) -> &std::path::Path {
+    path.parent().unwrap_or(std::path::Path::new("/"))
+}
