@@ -1,6 +1,7 @@
 //! Where things are: the repository, Cargo's output, and Skiff's folder in the user's home.
 
 use std::env;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,6 +52,16 @@ impl Project {
     /// A folder under Skiff's home for what is being made, on the same disk as the result.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.home.join("build").join(name)
+    }
+
+    /// Waits until no other task makes the same thing, and keeps others out until it is dropped.
+    pub(crate) fn lock(&self, name: &str) -> Result<File> {
+        let file = self.scratch(&format!("{name}.lock"));
+        let locking = || format!("cannot lock {}", file.display());
+        fs::create_dir_all(self.home.join("build")).with_context(locking)?;
+        let lock = File::create(&file).with_context(locking)?;
+        lock.lock().with_context(locking)?;
+        Ok(lock)
     }
 
     /// Where the image archives lie.

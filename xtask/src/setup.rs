@@ -43,7 +43,9 @@ const OUTSIDE: [Package; 1] = [Package::new(
 pub(crate) fn run(project: &Project) -> Result<()> {
     let mut wanted = Vec::from(CLUSTER);
     wanted.extend(OUTSIDE);
-    wanted.extend(images::PACKAGES);
+    if !images::outdated(project)?.is_empty() {
+        wanted.extend(images::PACKAGES);
+    }
     if kubernetes::installed(project).is_none() && kubernetes::is_buildable_here() {
         wanted.extend(kubernetes::PACKAGES);
     }

@@ -48,14 +48,35 @@ pub(crate) struct ImagesArgs {
 
 /// Builds the images that are not there or whose recipe has changed.
 pub(crate) fn run(project: &Project, args: &ImagesArgs) -> Result<()> {
-    packages::ensure(&PACKAGES)?;
     let folder = project.images();
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let steps: Vec<parallel::Step> = recipe::NAMES
+    let _lock = project.lock("images")?;
+    let wanted = if args.force {
+        recipe::NAMES.to_vec()
+    } else {
+        outdated(project)?
+    };
+    if wanted.is_empty() {
+        report::step("images", format!("all are in {}", folder.display()));
+        return Ok(());
+    }
+    packages::ensure(&PACKAGES)?;
+    let steps: Vec<parallel::Step> = wanted
         .into_iter()
-        .map(|name| -> parallel::Step { (name, Box::new(move || one(project, name, args.force))) })
+        .map(|name| -> parallel::Step { (name, Box::new(move || one(project, name))) })
         .collect();
     parallel::run(steps).map(drop)
+}
+
+/// The images that are not there as their recipe has them now.
+pub(crate) fn outdated(project: &Project) -> Result<Vec<&'static str>> {
+    let mut found = Vec::new();
+    for name in recipe::NAMES {
+        if Place::of(project, name).recorded_recipe() != Some(recipe::fingerprint(name)?) {
+            found.push(name);
+        }
+    }
+    Ok(found)
 }
 
 /// Makes sure that the images are there.
@@ -63,13 +84,8 @@ pub(crate) fn ensure(project: &Project) -> Result<()> {
     run(project, &ImagesArgs { force: false })
 }
 
-fn one(project: &Project, name: &'static str, force: bool) -> Result<()> {
+fn one(project: &Project, name: &'static str) -> Result<()> {
     let place = Place::of(project, name);
-    let recorded = place.recorded_recipe();
-    if !force && recorded.as_deref() == Some(&recipe::fingerprint(name)?) {
-        report::step(name, format!("image is in {}", place.archive.display()));
-        return Ok(());
-    }
     let started = Instant::now();
     let scratch = project.scratch(&format!("image-{name}"));
     clear(&scratch)?;
@@ -77,15 +93,12 @@ fn one(project: &Project, name: &'static str, force: bool) -> Result<()> {
     let built = build(name, &scratch, &place);
     clear(&scratch)?;
     let bytes = built?;
-    report::step(
-        name,
-        format!(
-            "image is in {}, {}, after {}",
-            place.archive.display(),
-            report::size(bytes),
-            report::human(started.elapsed())
-        ),
+    let (size, took) = (report::size(bytes), report::human(started.elapsed()));
+    let text = format!(
+        "{name} is in {}, {size}, after {took}",
+        place.archive.display()
     );
+    report::step("images", text);
     Ok(())
 }
 

@@ -64,6 +64,7 @@ pub(crate) struct KubernetesArgs {
 /// Builds Kubernetes unless it is there.
 pub(crate) fn run(project: &Project, args: &KubernetesArgs) -> Result<()> {
     let wanted = project.kubernetes().join(VERSION).join("bin");
+    let _lock = project.lock("kubernetes")?;
     if !args.force && is_complete(&wanted) {
         report::step(
             "kubernetes",
