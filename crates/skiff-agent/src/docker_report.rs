@@ -23,9 +23,6 @@ pub(crate) struct DockerReport {
     /// Why it is not further, where it failed: one lower-case fragment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cause: Option<String>,
-    /// What `dockerd --version` said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) version: Option<String>,
     /// The iptables flavour that works here: `default` or `legacy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) iptables: Option<String>,

@@ -19,6 +19,7 @@ use crate::report;
 
 mod address_pool;
 mod cgroup_tree;
+mod containerd;
 mod daemon;
 mod daemon_log;
 mod firewall;
@@ -28,8 +29,9 @@ mod network;
 mod overlay;
 mod supervise;
 
-use daemon::Daemon;
-use supervise::Ending;
+use daemon::Choices;
+use daemon_log::Log;
+use supervise::{Ending, Prepared};
 
 pub(crate) use lent_home::tell as tell_home;
 
@@ -69,7 +71,7 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
     let mut state = DockerReport::default();
     write(&state, layout);
     let result = prepare(&mut state, layout)
-        .and_then(|daemon| supervise::supervise(&daemon, &mut state, layout, until_marker));
+        .and_then(|prepared| supervise::supervise(prepared, &mut state, layout, until_marker));
     match &result {
         Ok(Ending::Left) => state.phase = Phase::Ended,
         Ok(Ending::Stopped) => {
@@ -99,20 +101,35 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
 }
 
 /// Makes everything ready that the daemon needs, and says in the report what was found and chosen.
-fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Daemon, SidecarError> {
-    let questions = Daemon::find()?.ask()?;
+fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, SidecarError> {
+    let question = daemon::find()?.ask()?;
     state.cgroups = Some(cgroup_tree::divide()?);
     mounts::complete();
     state.storage = Some(overlay::test(Path::new(paths::DOCKER_DATA))?);
+    let log = Log::begin(layout)?;
+    let containerd = containerd::start(log.writer()?)?;
     let firewall = firewall::choose()?;
     state.iptables = Some(firewall.name().to_owned());
     state.mtu = network::mtu();
-    let mut daemon = questions.answers()?;
-    state.version = Some(daemon.version().to_owned());
-    daemon.configure(layout, state.mtu, address_pool::choose(), &firewall);
+    let mut daemon = question.answer()?;
+    let has_containerd = containerd.is_some();
+    let pool = address_pool::choose();
+    daemon.configure(
+        layout,
+        &Choices {
+            mtu: state.mtu,
+            pool,
+            firewall,
+            has_containerd,
+        },
+    );
     state.arguments = daemon.arguments().to_vec();
     daemon::remove_leftovers(layout);
-    Ok(daemon)
+    Ok(Prepared {
+        daemon,
+        containerd,
+        log,
+    })
 }
 
 /// Opens the folders that both containers use: whichever comes first makes them, and the task's user may

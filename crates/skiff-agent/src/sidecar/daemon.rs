@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use skiff_proto::paths;
 
-use super::SidecarError;
 use super::firewall::Firewall;
+use super::{SidecarError, containerd};
 use crate::layout::Layout;
 
 /// Its runtime state, which goes with the container.
-const EXEC_ROOT: &str = "/run/docker";
+pub(super) const EXEC_ROOT: &str = "/run/docker";
 const PIDFILE: &str = "/run/docker.pid";
 /// How long containers have to end when the daemon does, in seconds.
 const SHUTDOWN_TIMEOUT: u32 = 5;
@@ -23,7 +23,6 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 #[derive(Debug)]
 pub(super) struct Daemon {
     program: PathBuf,
-    version: String,
     /// Its option list, as it prints it.
     help: String,
     arguments: Vec<String>,
@@ -34,38 +33,33 @@ pub(super) struct Daemon {
 #[derive(Debug)]
 pub(super) struct Program(PathBuf);
 
-/// The executable, asked what it can do; it answers while other things are prepared.
+/// The executable, asked for its options; it answers while other things are prepared.
 #[derive(Debug)]
-pub(super) struct Questions {
+pub(super) struct Question {
     program: PathBuf,
-    version: Child,
     help: Child,
 }
 
+/// What was found out for the daemon's arguments.
+#[derive(Debug)]
+pub(super) struct Choices {
+    /// The pod network's largest packet.
+    pub(super) mtu: Option<u32>,
+    /// Where nested networks get their addresses.
+    pub(super) pool: Option<String>,
+    /// The flavour of iptables.
+    pub(super) firewall: Firewall,
+    /// Whether containerd runs already.
+    pub(super) has_containerd: bool,
+}
+
 impl Daemon {
-    /// Looks for the executable on the search path.
-    pub(super) fn find() -> Result<Program, SidecarError> {
-        find_program("dockerd")
-            .map(Program)
-            .ok_or(SidecarError::NoDaemon)
-    }
-
-    pub(super) fn version(&self) -> &str {
-        &self.version
-    }
-
     pub(super) fn arguments(&self) -> &[String] {
         &self.arguments
     }
 
     /// Decides the arguments.
-    pub(super) fn configure(
-        &mut self,
-        layout: &Layout,
-        mtu: Option<u32>,
-        pool: Option<String>,
-        firewall: &Firewall,
-    ) {
+    pub(super) fn configure(&mut self, layout: &Layout, choices: &Choices) {
         let socket = layout.at(paths::DOCKER_SOCKET);
         self.arguments = vec![
             format!("--host=unix://{}", socket.display()),
@@ -75,7 +69,11 @@ impl Daemon {
             format!("--pidfile={PIDFILE}"),
             format!("--shutdown-timeout={SHUTDOWN_TIMEOUT}"),
         ];
-        if let Some(mtu) = mtu {
+        if choices.has_containerd {
+            self.arguments
+                .push(format!("--containerd={}", containerd::socket().display()));
+        }
+        if let Some(mtu) = choices.mtu {
             self.arguments.push(format!("--mtu={mtu}"));
             // The option above counts for the default network alone; networks that users make have their
             // own, which daemons before 24 cannot be told.
@@ -85,11 +83,11 @@ impl Daemon {
                 ));
             }
         }
-        if let Some(pool) = pool {
+        if let Some(pool) = &choices.pool {
             self.arguments
                 .push(format!("--default-address-pool={pool}"));
         }
-        self.path = firewall.search_path(&search_path());
+        self.path = choices.firewall.search_path(&search_path());
     }
 
     /// The command that runs it, with its output to this pipe.
@@ -111,45 +109,36 @@ impl Daemon {
 }
 
 impl Program {
-    /// Asks for its version and its options.
-    pub(super) fn ask(self) -> Result<Questions, SidecarError> {
-        let program = self.0;
-        let ask = |argument| {
-            Command::new(&program)
-                .arg(argument)
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .map_err(|error| SidecarError::Daemon(program.clone(), error))
-        };
-        let (version, help) = (ask("--version")?, ask("--help")?);
-        Ok(Questions {
-            program,
-            version,
-            help,
-        })
+    /// Asks for its options.
+    pub(super) fn ask(self) -> Result<Question, SidecarError> {
+        let help = Command::new(&self.0)
+            .arg("--help")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        match help {
+            Ok(help) => Ok(Question {
+                program: self.0,
+                help,
+            }),
+            Err(error) => Err(SidecarError::Daemon(self.0, error)),
+        }
     }
 }
 
-impl Questions {
-    /// Waits for the answers.
-    pub(super) fn answers(self) -> Result<Daemon, SidecarError> {
-        let read = |child: Child| {
-            child
-                .wait_with_output()
-                .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-                .map_err(|error| SidecarError::Daemon(self.program.clone(), error))
-        };
-        let (version, help) = (read(self.version)?, read(self.help)?);
-        let path = OsString::new();
-        Ok(Daemon {
-            program: self.program,
-            version,
-            help,
-            arguments: Vec::new(),
-            path,
-        })
+impl Question {
+    /// Waits for the answer.
+    pub(super) fn answer(self) -> Result<Daemon, SidecarError> {
+        match self.help.wait_with_output() {
+            Ok(output) => Ok(Daemon {
+                program: self.program,
+                help: String::from_utf8_lossy(&output.stdout).into_owned(),
+                arguments: Vec::new(),
+                path: OsString::new(),
+            }),
+            Err(error) => Err(SidecarError::Daemon(self.program, error)),
+        }
     }
 }
 
@@ -157,12 +146,18 @@ impl Questions {
 /// not there is the usual case; what cannot be removed, the daemon itself complains about.
 pub(super) fn remove_leftovers(layout: &Layout) {
     let socket = layout.at(paths::DOCKER_SOCKET);
-    let containerd = Path::new(EXEC_ROOT).join("containerd/containerd.pid");
-    for file in [Path::new(PIDFILE), &containerd, &socket] {
+    for file in [Path::new(PIDFILE), &socket] {
         let _ = fs::remove_file(file);
     }
     // A mount of the socket's path from before the socket was there makes a folder of it.
     let _ = fs::remove_dir(&socket);
+}
+
+/// Looks for the daemon's executable on the search path.
+pub(super) fn find() -> Result<Program, SidecarError> {
+    find_program("dockerd")
+        .map(Program)
+        .ok_or(SidecarError::NoDaemon)
 }
 
 /// A program of the image by its name.

@@ -1,18 +1,16 @@
 //! Stays with the daemon: keeps its log, notices its death, ends it when the agent has left.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use skiff_proto::paths;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::containerd::Containerd;
 use super::daemon::Daemon;
-use super::daemon_log::DaemonLog;
+use super::daemon_log::Log;
 use super::{SidecarError, lent_home, write};
 use crate::docker_report::{DockerReport, Phase};
 use crate::layout::Layout;
@@ -33,9 +31,20 @@ pub(super) enum Ending {
     Died(i32),
 }
 
+/// Everything that the daemon needs.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The daemon, not yet started.
+    pub(super) daemon: Daemon,
+    /// Its containerd, started.
+    pub(super) containerd: Option<Containerd>,
+    /// The log of both.
+    pub(super) log: Log,
+}
+
 /// Starts the daemon and stays until it has ended.
 pub(super) fn supervise(
-    daemon: &Daemon,
+    prepared: Prepared,
     state: &mut DockerReport,
     layout: &Layout,
     until_marker: bool,
@@ -48,49 +57,60 @@ pub(super) fn supervise(
         // Watched before the daemon is started, so that nothing that happens meanwhile is missed.
         let wish = Wish::new(layout, until_marker).map_err(SidecarError::Supervise)?;
         let reaper = Reaper::start().map_err(SidecarError::Supervise)?;
-        let (pid, mut exit) = start(daemon, layout, &reaper)?;
+        let Prepared {
+            daemon,
+            containerd,
+            log,
+        } = prepared;
+        // Registered before the reaper has had its first turn.
+        let containerd_pid = containerd
+            .as_ref()
+            .map(|containerd| Pid::from_child(&containerd.child));
+        let mut containerd_exit = containerd_pid.map(|pid| reaper.register(pid));
+        let writer = log.writer()?;
+        log.pump().map_err(SidecarError::Supervise)?;
+        if let (Some(containerd), Some(exit)) = (&containerd, &mut containerd_exit) {
+            tokio::select! {
+                code = exit => return Ok(Ending::Died(code.unwrap_or(255))),
+                there = Containerd::is_there() => there
+                    .map_err(|error| SidecarError::Daemon(containerd.program().to_owned(), error))?,
+            }
+        }
+        let daemon_error = |error| SidecarError::Daemon(daemon.program().to_owned(), error);
+        let child = daemon
+            .command(writer)
+            .and_then(|mut command| command.spawn());
+        let pid = Pid::from_child(&child.map_err(daemon_error)?);
+        let mut exit = reaper.register(pid);
         state.phase = Phase::Started;
         write(state, layout);
         let ending = tokio::select! {
-            code = &mut exit => return Ok(Ending::Died(code.unwrap_or(255))),
+            code = &mut exit => Ending::Died(code.unwrap_or(255)),
+            code = of(&mut containerd_exit) => Ending::Died(code),
             ending = wish.wait() => ending.map_err(SidecarError::Supervise)?,
         };
         end(pid, exit).await;
+        if let (Some(pid), Some(exit)) = (containerd_pid, containerd_exit) {
+            end(pid, exit).await;
+        }
         Ok(ending)
     })
 }
 
-fn start(
-    daemon: &Daemon,
-    layout: &Layout,
-    reaper: &Reaper,
-) -> Result<(Pid, oneshot::Receiver<i32>), SidecarError> {
-    let daemon_error = |error| SidecarError::Daemon(daemon.program().to_owned(), error);
-    let path = layout.at(paths::DOCKER_LOG);
-    let mut log =
-        DaemonLog::begin(path.clone()).map_err(|error| SidecarError::Folder(path, error))?;
-    let (output, writer) = io::pipe().map_err(daemon_error)?;
-    let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(output)).map_err(daemon_error)?;
-    let child = daemon
-        .command(writer)
-        .map_err(daemon_error)?
-        .spawn()
-        .map_err(daemon_error)?;
-    let pid = Pid::from_child(&child);
-    let exit = reaper.register(pid);
-    tokio::spawn(async move {
-        let mut buffer = vec![0; 16 << 10];
-        while let Ok(count @ 1..) = output.read(&mut buffer).await {
-            log.append(&buffer[..count]);
-        }
-    });
-    Ok((pid, exit))
+/// The code of the process, if there is one; else never.
+async fn of(exit: &mut Option<oneshot::Receiver<i32>>) -> i32 {
+    match exit {
+        Some(exit) => exit.await.unwrap_or(255),
+        None => std::future::pending().await,
+    }
 }
 
-/// Tells the daemon to end, and kills it where it does not.
+/// Tells a process to end, and kills it where it does not. One that has ended already is no fault.
 async fn end(pid: Pid, mut exit: oneshot::Receiver<i32>) {
     for signal in [Signal::TERM, Signal::KILL] {
-        // It may have ended meanwhile.
+        if !matches!(exit.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+            return;
+        }
         let _ = kill_process(pid, signal);
         if tokio::time::timeout(GRACE, &mut exit).await.is_ok() {
             return;
