@@ -22,6 +22,8 @@ pub(crate) enum Role {
         /// Whether SIGTERM means nothing before the agent has left.
         until_marker: bool,
     },
+    /// The init container of Docker's tools.
+    Tools,
     /// A job's process before it becomes the job's shell.
     Session {
         /// The program and its arguments.
@@ -76,6 +78,7 @@ impl Arguments {
             Some("docker") => Role::Docker {
                 until_marker: args.next_if(|arg| arg == "--until-marker").is_some(),
             },
+            Some("tools") => Role::Tools,
             Some("session") => Role::Session {
                 command: args.by_ref().collect(),
             },

@@ -16,6 +16,7 @@ mod gate;
 mod home;
 mod job_log;
 mod keeper;
+mod launcher;
 mod layout;
 mod log_stream;
 mod passwd;
@@ -30,6 +31,7 @@ mod session;
 mod shell;
 mod sidecar;
 mod survivors;
+mod tools;
 mod upload;
 mod watch_dir;
 mod workdir;
@@ -39,6 +41,12 @@ use std::process::ExitCode;
 use arguments::{Arguments, Role};
 
 fn main() -> ExitCode {
+    if let Some(folder) = launcher::folder() {
+        return fail(
+            "tools",
+            &launcher::become_tool(&folder, std::env::args_os()),
+        );
+    }
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(arguments) => arguments,
         Err(error) => return fail("arguments", &error),
@@ -49,6 +57,7 @@ fn main() -> ExitCode {
         Role::Docker { until_marker } => {
             sidecar::run(&layout, until_marker).map_err(|e| fail("docker", &e))
         }
+        Role::Tools => tools::run(&layout).map_err(|e| fail("tools", &e)),
         Role::Connect => connect::connect(&layout).map_err(|e| fail("connect", &e)),
         Role::Session { command } => return fail("session", &session::become_command(&command)),
         Role::Version => {

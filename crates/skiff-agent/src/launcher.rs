@@ -1,0 +1,56 @@
+//! Runs a dynamic program with the loader and the libraries that came with it: what a link in the tools
+//! folder leads to.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use thiserror::Error;
+
+/// The agent's name in the tools folder, where it is nothing but the launcher.
+pub(crate) const LAUNCHER: &str = "launcher";
+/// The folder of the programs' libraries in the tools folder.
+pub(crate) const LIBRARIES: &str = "lib";
+/// The loader in the tools folder.
+pub(crate) const LOADER: &str = "lib/loader";
+/// The folder of the programs themselves in the tools folder.
+pub(crate) const PROGRAMS: &str = "programs";
+
+/// A tool could not be started.
+#[derive(Debug, Error)]
+#[error("cannot run {program}")]
+pub(crate) struct LaunchError {
+    program: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// The tools folder, where this process is the launcher.
+pub(crate) fn folder() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    (own.file_name()? == LAUNCHER)
+        .then(|| own.parent().map(Path::to_owned))
+        .flatten()
+}
+
+/// Becomes the tool that the name asks for; returns only where that fails.
+pub(crate) fn become_tool(
+    folder: &Path,
+    mut arguments: impl Iterator<Item = OsString>,
+) -> LaunchError {
+    let name = arguments.next().unwrap_or_default();
+    let program = folder
+        .join(PROGRAMS)
+        .join(Path::new(&name).file_name().unwrap_or_default());
+    let source = Command::new(folder.join(LOADER))
+        .arg("--library-path")
+        .arg(folder.join(LIBRARIES))
+        .arg("--argv0")
+        .arg(&name)
+        .arg(&program)
+        .args(arguments)
+        .exec();
+    LaunchError { program, source }
+}
