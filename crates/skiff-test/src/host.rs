@@ -1,0 +1,109 @@
+//! Behind the API: processes of a local cluster's node, which is this machine.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Command;
+
+/// One process of this machine.
+struct Process {
+    pid: i32,
+    words: Vec<String>,
+}
+
+fn processes() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            let words = line
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned());
+            Some(Process {
+                pid,
+                words: words.collect(),
+            })
+        })
+        .collect()
+}
+
+fn kill(process: &Process) -> Result<()> {
+    let pid = Pid::from_raw(process.pid).context("a process has a number")?;
+    Ok(kill_process(pid, Signal::KILL)?)
+}
+
+/// Kills one component of the local cluster whose state is in this folder.
+pub fn kill_component(folder: &Path, name: &str) -> Result<()> {
+    let folder = folder.to_string_lossy();
+    let own = |process: &Process| {
+        let program = process
+            .words
+            .first()
+            .is_some_and(|word| Path::new(word).file_name() == Some(name.as_ref()));
+        program && process.words.iter().any(|word| word.contains(&*folder))
+    };
+    match processes()
+        .into_iter()
+        .filter(own)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [one] => kill(one),
+        found => bail!("there are {} processes {name} of {folder}", found.len()),
+    }
+}
+
+/// The agent that is PID 1 of a pod's task container.
+fn agent(pod: &str) -> Result<Process> {
+    let mut agents = processes().into_iter().filter(|process| {
+        let is_agent = matches!(process.words.as_slice(), [program, run, ..] if program == "/skiff/bin/task" && run == "run");
+        let environment = fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
+        is_agent && environment.split(|byte| *byte == 0).any(|entry| entry == format!("HOSTNAME={pod}").as_bytes())
+    });
+    agents
+        .next()
+        .with_context(|| format!("there is no agent of pod {pod} on this machine"))
+}
+
+/// Kills a pod's agent, and with it the task container.
+pub fn kill_agent(pod: &str) -> Result<()> {
+    kill(&agent(pod)?)
+}
+
+/// Runs a command in the file system and as the environment of a pod's task container, without the API server.
+pub async fn inside_pod(pod: &str, command: &[&str]) {
+    let agent = agent(pod).expect("the pod runs on this machine");
+    enter(agent.pid, &["--root", "--wd=/"], command).await;
+}
+
+/// Mounts a tmpfs of this size over a folder of a pod's task container.
+pub async fn mount_in_pod(pod: &str, folder: &str, size: &str) {
+    let agent = agent(pod).expect("the pod runs on this machine");
+    // The mount command is the node's own: the image need not have one.
+    let options = format!("size={size}");
+    enter(
+        agent.pid,
+        &[],
+        &["mount", "-t", "tmpfs", "-o", &options, "tmpfs", folder],
+    )
+    .await;
+}
+
+async fn enter(pid: i32, options: &[&str], command: &[&str]) {
+    let status = Command::new("nsenter")
+        .arg(format!("--target={pid}"))
+        .arg("--mount")
+        .args(options)
+        .args(command)
+        .env("HOME", "/root")
+        .status()
+        .await
+        .expect("nsenter is part of util-linux");
+    assert!(
+        status.success(),
+        "{command:?} in the namespaces of process {pid}: {status}"
+    );
+}

@@ -1,0 +1,91 @@
+//! A pod that dies under a follower: by the API, by a signal, by its own memory limit.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use skiff_test::namespace::{small, with_namespace};
+
+#[tokio::test]
+async fn a_pod_that_is_deleted_while_its_output_streams_is_told_to_be_gone() {
+    with_namespace(async |namespace| {
+        let mut launch = namespace
+            .skiff()
+            .start(&small("c", &["echo begun; sleep 100000"]));
+        launch.stdout_has("begun").await;
+        let name = namespace.head_name("c");
+        let at_once = DeleteParams::default().grace_period(0);
+        namespace
+            .api::<Pod>()
+            .delete(&name, &at_once)
+            .await
+            .expect("the pod is there");
+        let finished = launch.end().await.code(100).one_error();
+        finished.says("begun").notes(&name).notes("hint:");
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        namespace.assert_nothing_left().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_that_is_deleted_in_the_ordinary_way_ends_its_follower_too() {
+    with_namespace(async |namespace| {
+        let mut launch = namespace
+            .skiff()
+            .start(&small("c", &["echo begun; sleep 100000"]));
+        launch.stdout_has("begun").await;
+        let name = namespace.head_name("c");
+        namespace
+            .api::<Pod>()
+            .delete(&name, &DeleteParams::default())
+            .await
+            .expect("the pod is there");
+        let finished = launch.end().await;
+        assert!(matches!(finished.code, Some(100 | 103)), "{finished}");
+        namespace
+            .wait_for_pod(&name, "deletion", |pod| pod.is_none())
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_killed_agent_comes_back_and_tells_what_became_of_its_job() {
+    with_namespace(async |namespace| {
+        let mut launch = namespace
+            .skiff()
+            .start(&small("c", &["echo begun; sleep 100000"]));
+        launch.stdout_has("begun").await;
+        let name = namespace.head_name("c");
+        skiff_test::host::kill_agent(&name).expect("this machine is the node");
+        let finished = launch.end().await.code(100);
+        let finished = finished.says("begun");
+        // The job table outlives the container; the follower learns the job's end from it.
+        let queue = namespace
+            .skiff()
+            .run(&["queue", "c", "-o", "json"])
+            .await
+            .code(0)
+            .json();
+        assert_eq!(queue["c"][0]["status"], "FAILED", "{finished}");
+        let cause = queue["c"][0]["cause"].as_str().unwrap_or_default();
+        assert!(!cause.is_empty(), "the job's record has no cause: {queue}");
+        let exec = namespace
+            .skiff()
+            .run(&["exec", "c", "echo second life"])
+            .await
+            .code(0);
+        exec.says("second life");
+        let restarts = namespace
+            .head("c")
+            .await
+            .status
+            .and_then(|status| status.container_statuses);
+        assert!(
+            restarts
+                .iter()
+                .flatten()
+                .any(|container| container.name == "task" && container.restart_count == 1)
+        );
+    })
+    .await;
+}

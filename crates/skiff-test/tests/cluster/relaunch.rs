@@ -1,0 +1,125 @@
+//! Launching again: the same cluster, from one place or from two at once, or after its pod has gone.
+
+use kube::api::DeleteParams;
+use skiff_test::namespace::{small, with_namespace};
+
+#[tokio::test]
+async fn a_second_launch_reuses_the_pod() {
+    with_namespace(async |namespace| {
+        namespace
+            .launch("c", &["echo one"])
+            .await
+            .code(0)
+            .says("one");
+        let uid = namespace.head("c").await.metadata.uid;
+        let second = namespace.launch("c", &["echo two"]).await.code(0);
+        second
+            .says("two")
+            .never_says("one")
+            .notes("Job submitted, ID: 2");
+        assert_eq!(namespace.head("c").await.metadata.uid, uid);
+        assert_eq!(namespace.pods().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_launches_of_one_name_at_once_share_a_pod() {
+    with_namespace(async |namespace| {
+        let (first, second) = (namespace.skiff(), namespace.skiff());
+        let (one, two) = (
+            small("c", &["echo from one"]),
+            small("c", &["echo from two"]),
+        );
+        let (first, second) = tokio::join!(first.run(&one), second.run(&two));
+        first.code(0).says("from one").never_says("from two");
+        second.code(0).says("from two").never_says("from one");
+        assert_eq!(namespace.pods().await.len(), 1);
+        let queue = namespace
+            .skiff()
+            .run(&["queue", "c", "-o", "json"])
+            .await
+            .code(0)
+            .json();
+        assert_eq!(queue["c"].as_array().map(Vec::len), Some(2));
+        let launching = namespace
+            .owners()
+            .await
+            .remove(0)
+            .metadata
+            .annotations
+            .unwrap_or_default();
+        assert!(
+            !launching.contains_key("skiff.dev/launching"),
+            "the launch is over: {launching:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_image_under_the_same_name_is_refused() {
+    with_namespace(async |namespace| {
+        namespace.launch("c", &["true"]).await.code(0);
+        let other = namespace
+            .launch("c", &["--image-id", "docker:other:1", "true"])
+            .await
+            .code(1)
+            .one_error();
+        other.notes("other:1").notes("skiff down c");
+        assert_eq!(namespace.owners().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cluster_whose_pod_was_deleted_is_brought_up_again() {
+    with_namespace(async |namespace| {
+        namespace.launch("c", &["true"]).await.code(0);
+        let name = namespace.head_name("c");
+        let pods = namespace.api::<k8s_openapi::api::core::v1::Pod>();
+        pods.delete(&name, &DeleteParams::default().grace_period(0))
+            .await
+            .expect("the pod is there");
+        namespace
+            .wait_for_pod(&name, "deletion", |pod| pod.is_none())
+            .await;
+        let status = namespace
+            .skiff()
+            .run(&["status", "-o", "json"])
+            .await
+            .code(0)
+            .json();
+        assert_eq!(status[0]["status"], "INIT");
+        let exec = namespace
+            .skiff()
+            .run(&["exec", "c", "true"])
+            .await
+            .code(1)
+            .one_error();
+        exec.notes("INIT").notes("gone");
+        namespace
+            .launch("c", &["echo again"])
+            .await
+            .code(0)
+            .says("again");
+        assert_eq!(namespace.owners().await.len(), 1);
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        namespace.assert_nothing_left().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dry_run_creates_nothing() {
+    with_namespace(async |namespace| {
+        let dry = namespace
+            .launch("c", &["--dryrun", "echo never"])
+            .await
+            .code(0);
+        dry.never_says("never")
+            .notes("A new cluster 'c' would be launched");
+        namespace.assert_nothing_left().await;
+    })
+    .await;
+}
