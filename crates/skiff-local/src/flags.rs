@@ -16,6 +16,12 @@ use crate::{
 /// The containerd socket inside each node.
 pub(crate) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
+/// Whether a kubelet spends its first five seconds asking for a Docker that is not there, as those
+/// with Docker support built in do.
+pub(crate) fn kubelet_looks_for_docker(version: Version) -> bool {
+    version < Version::new(1, 24)
+}
+
 /// A command line: the executable, then `--name=value` and words.
 struct Line(Vec<OsString>);
 

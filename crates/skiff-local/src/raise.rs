@@ -1,8 +1,9 @@
 //! Raising a cluster: start what is dead, in parallel, and wait on conditions until pods can run.
 //!
 //! The control plane and the nodes' runtimes come up side by side; kubelets follow when the API
-//! server answers, because one that finds no server backs off for seconds. Whatever is waited for, a
-//! component that ends meanwhile ends the wait.
+//! server answers, because one that finds no server backs off for seconds (an old one dawdles for
+//! longer than the server takes, and starts early). Whatever is waited for, a component that ends
+//! meanwhile ends the wait.
 
 use std::{future::Future, net::Ipv4Addr, path::PathBuf, sync::Mutex, time::Duration};
 
@@ -36,6 +37,8 @@ use crate::{
 
 /// Pause between two looks at something that is starting.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Where every kubelet serves, on its node's address.
+const KUBELET_PORT: u16 = 10_250;
 /// Pause between two looks for components that have ended.
 const WATCH_OVER: Duration = Duration::from_millis(100);
 
@@ -200,18 +203,38 @@ impl<'a> Raise<'a> {
                 sleep(LOOK_AGAIN).await;
             }
         };
-        self.wait("containerd does not listen", listens).await
-    }
-
-    /// Starts a node's kubelet and kube-proxy.
-    async fn agents(&self, node: &Node, plan: &NodePlan) -> Result<(), UpError> {
-        for component in [Component::Kubelet(node.index), Component::Proxy(node.index)] {
-            if plan.starts(component) {
-                let enter = sandbox::enter(self.binaries, self.holder(node)?);
-                self.launch(component, enter).await?;
-            }
+        self.wait("containerd does not listen", listens).await?;
+        if flags::kubelet_looks_for_docker(cluster.version()) {
+            self.agent(node, plan, Component::Kubelet(node.index)).await?;
         }
         Ok(())
+    }
+
+    /// Starts a node's kubelet and kube-proxy and waits until the kubelet serves.
+    async fn agents(&self, node: &Node, plan: &NodePlan) -> Result<(), UpError> {
+        if !flags::kubelet_looks_for_docker(self.cluster.version()) {
+            self.agent(node, plan, Component::Kubelet(node.index)).await?;
+        }
+        self.agent(node, plan, Component::Proxy(node.index)).await?;
+        let serves = async {
+            while TcpStream::connect((node.address, KUBELET_PORT)).await.is_err() {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        self.wait("a kubelet does not listen", serves).await
+    }
+
+    async fn agent(
+        &self,
+        node: &Node,
+        plan: &NodePlan,
+        component: Component,
+    ) -> Result<(), UpError> {
+        if !plan.starts(component) {
+            return Ok(());
+        }
+        let enter = sandbox::enter(self.binaries, self.holder(node)?);
+        self.launch(component, enter).await
     }
 
     async fn ready(&self, administrator: &Administrator) -> Result<(), UpError> {

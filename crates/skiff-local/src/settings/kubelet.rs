@@ -56,6 +56,9 @@ pub(crate) fn settings(cluster: &Cluster, node: &Node, pki: &Pki, facts: &Facts)
         "imageGCLowThresholdPercent": 99,
         "serializeImagePulls": false,
         "registryPullQPS": 0,
+        // Looked at every second, so that a node is ready when it is, but told only when it changes.
+        "nodeStatusUpdateFrequency": "1s",
+        "nodeStatusReportFrequency": "5m",
         "kubeAPIQPS": 50,
         "kubeAPIBurst": 100,
         "eventRecordQPS": 0,
