@@ -7,7 +7,10 @@ use miette::{Diagnostic, LabeledSpan, SourceCode};
 use crate::source::{Source, Span};
 
 /// How many faults of a text are told; whoever has more has another problem.
-const MAX_FAULTS: usize = 50;
+pub(crate) const MAX_FAULTS: usize = 50;
+/// Characters of a message that are kept at its start and at its end, if it is too long: a value
+/// that it quotes may have megabytes.
+const KEPT: usize = 150;
 
 /// One thing that is wrong: what, where, and what to write instead.
 #[derive(Clone, Debug)]
@@ -21,7 +24,7 @@ pub struct Fault {
 impl Fault {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: presentable(message.into()),
             help: None,
             labels: Vec::new(),
             source: None,
@@ -58,6 +61,22 @@ impl Fault {
     fn start(&self) -> Option<Span> {
         self.labels.first().map(|(span, _)| *span)
     }
+}
+
+/// A message without the control characters and the length that a quoted value may have.
+fn presentable(message: String) -> String {
+    let is_long = message.chars().nth(2 * KEPT).is_some();
+    if !is_long && !message.contains(char::is_control) {
+        return message;
+    }
+    let shown = |char: char| if char.is_control() { '\u{fffd}' } else { char };
+    if !is_long {
+        return message.chars().map(shown).collect();
+    }
+    let start = message.chars().take(KEPT);
+    let mut end: Vec<char> = message.chars().rev().take(KEPT).collect();
+    end.reverse();
+    start.chain(['…']).chain(end).map(shown).collect()
 }
 
 impl fmt::Display for Fault {

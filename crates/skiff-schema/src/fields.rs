@@ -1,11 +1,14 @@
 //! Reading mappings of known fields: each taken once, the rest named as unknown or not supported.
 
-use crate::faults::Fault;
+use crate::faults::{Fault, MAX_FAULTS};
 use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
 /// How alike a word must be to a known one to be offered instead of it.
 const LIKENESS: f64 = 0.75;
+
+/// Longer names are not compared with the known ones.
+const LONGEST_WORD: usize = 100;
 
 /// The fields of a mapping that exist.
 pub(crate) struct Vocabulary {
@@ -148,6 +151,11 @@ impl<'a> Fields<'a> {
             if vocabulary.ignored.contains(&name.as_str()) {
                 continue;
             }
+            // Looking for a word that was meant is worth it only where it may be told.
+            if faults.len() >= MAX_FAULTS {
+                faults.push(Fault::new("unknown field").at(key.span, "unknown"));
+                continue;
+            }
             faults.push(if vocabulary.unsupported.contains(&name.as_str()) {
                 not_supported(&path, &name, key.span, vocabulary)
             } else {
@@ -168,6 +176,9 @@ fn not_supported(path: &str, name: &str, span: Span, vocabulary: &Vocabulary) ->
 /// The fault of a field that does not exist.
 pub(crate) fn unknown(path: &str, name: &str, span: Span, vocabulary: &Vocabulary) -> Fault {
     let fault = Fault::new(format!("unknown field `{path}{name}`"));
+    if name.len() > LONGEST_WORD {
+        return fault.at(span, "unknown");
+    }
     let words = vocabulary
         .known
         .iter()

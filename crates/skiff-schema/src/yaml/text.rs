@@ -3,8 +3,8 @@
 use crate::faults::Fault;
 use crate::source::Span;
 
-/// The largest file that is read, in bytes.
-pub const MAX_TEXT: usize = 8 << 20;
+/// The largest file that is read, in bytes. The parser may need a hundred times as much memory.
+pub const MAX_TEXT: usize = 4 << 20;
 
 /// Turns a file's bytes into text.
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Fault> {
