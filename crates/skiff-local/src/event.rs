@@ -6,7 +6,6 @@ use crate::{component::Component, name::ClusterName, version::Version};
 
 /// One step of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// Another Skiff works on the same cluster; this one waits for it.
     WaitingForOther {
