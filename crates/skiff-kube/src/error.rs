@@ -218,3 +218,96 @@ fn find_auth(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refused(code: u16, reason: &str, message: &str) -> ApiError {
+        let status = Status::failure(message, reason).with_code(code);
+        let error = kube::Error::Api(status.boxed());
+        ApiError::new(
+            "create",
+            "pod team/c-head".to_owned(),
+            "https://example",
+            &error,
+        )
+    }
+
+    #[test]
+    fn a_missing_right_is_told_with_the_rights_that_are_needed() {
+        let message = "pods is forbidden: User \"u\" cannot create resource \"pods\"";
+        let error = refused(403, "Forbidden", message);
+        assert!(matches!(error.cause, ApiCause::Forbidden(_)));
+        assert_eq!(error.to_string(), "cannot create pod team/c-head");
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("administrator"))
+        );
+        assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn a_policys_refusal_is_no_missing_right() {
+        let words = [
+            "admission webhook \"validate.example\" denied the request: Privileged container is not allowed",
+            "pods \"c\" is forbidden: violates PodSecurity \"baseline:latest\": privileged (container \"docker\")",
+            "pods \"c\" is forbidden: unable to validate against any pod security policy: \
+             [spec.containers[0].securityContext.privileged: Invalid value: true: Privileged containers are not allowed]",
+            "ValidatingAdmissionPolicy 'no-privileged' with binding 'b' denied request: no privileged pods",
+        ];
+        for message in words {
+            let error = refused(403, "Forbidden", message);
+            assert!(matches!(error.cause, ApiCause::Admission(_)), "{message}");
+            let hint = error.hint().unwrap_or_default();
+            assert!(hint.contains("privileged sidecar"), "{message}: {hint}");
+        }
+    }
+
+    #[test]
+    fn another_policy_is_not_blamed_on_docker() {
+        let error = refused(
+            400,
+            "BadRequest",
+            "admission webhook \"team.example\" denied the request: no team label",
+        );
+        assert!(error.hint().is_some_and(|hint| !hint.contains("Docker")));
+    }
+
+    #[test]
+    fn a_used_up_quota_is_told_as_one() {
+        let error = refused(
+            403,
+            "Forbidden",
+            "pods \"c\" is forbidden: exceeded quota: q, requested: pods=1",
+        );
+        assert!(matches!(error.cause, ApiCause::Quota(_)));
+    }
+
+    #[test]
+    fn a_busy_server_may_be_asked_again_and_a_wrong_object_may_not() {
+        for code in [429, 500, 503, 504] {
+            assert!(refused(code, "x", "busy").is_transient(), "{code}");
+        }
+        for code in [400, 401, 403, 404, 409, 422] {
+            assert!(!refused(code, "x", "wrong").is_transient(), "{code}");
+        }
+    }
+
+    #[test]
+    fn codes_that_callers_ask_for_are_told_apart() {
+        assert!(refused(404, "NotFound", "gone").is_not_found());
+        assert!(refused(409, "AlreadyExists", "there").is_conflict());
+        assert!(matches!(
+            refused(401, "Unauthorized", "no").cause,
+            ApiCause::Unauthorized(_)
+        ));
+        assert!(matches!(
+            refused(422, "Invalid", "no").cause,
+            ApiCause::Invalid(_)
+        ));
+    }
+}
