@@ -10,6 +10,7 @@ mod positions;
 mod python;
 mod reader;
 mod scalar;
+mod syntax;
 mod text;
 mod timestamp;
 

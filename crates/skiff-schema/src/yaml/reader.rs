@@ -9,7 +9,7 @@ use crate::source::Span;
 
 use super::mapping::MappingBuilder;
 use super::positions::Positions;
-use super::{Node, Value, scalar, text};
+use super::{Node, Value, scalar, syntax, text};
 
 /// How deep lists and mappings may be nested.
 const MAX_DEPTH: usize = 100;
@@ -118,6 +118,14 @@ impl<'a> Reader<'a> {
             self.take(event, self.first_line(start, end))?;
         }
         Ok(())
+    }
+
+    fn syntax_fault(&self, error: &ScanError) -> Fault {
+        syntax::fault(
+            self.text,
+            self.positions.byte(error.marker().index()),
+            error.info(),
+        )
     }
 
     fn take(&mut self, event: Event<'a>, span: Span) -> Result<(), Fatal> {
@@ -290,7 +298,7 @@ impl<'a> Reader<'a> {
                 .and_then(Result::ok)
                 .map(Value::Timestamp),
             _ => {
-                self.faults.push(unknown_tag(tag, span));
+                self.faults.push(syntax::unknown_tag(tag, span));
                 return Value::Null;
             }
         };
@@ -304,7 +312,7 @@ impl<'a> Reader<'a> {
     fn check_collection_tag(&mut self, tag: Option<&Tag>, known: &[&str], span: Span) {
         let Some(tag) = tag else { return };
         if !core_tag(tag).is_some_and(|name| name.is_empty() || known.contains(&name)) {
-            self.faults.push(unknown_tag(tag, span));
+            self.faults.push(syntax::unknown_tag(tag, span));
         }
     }
 
@@ -318,76 +326,8 @@ impl<'a> Reader<'a> {
                 _ => return Ok(()),
             }
         }
-        tab.map_or(Ok(()), |tab| Err(Box::new(tab_fault(tab))))
+        tab.map_or(Ok(()), |tab| Err(Box::new(syntax::tab(tab))))
     }
-
-    fn syntax_fault(&self, error: &ScanError) -> Fault {
-        let at = self.positions.byte(error.marker().index());
-        let before = &self.text[..at];
-        let line = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let rest = &self.text[line..];
-        let indentation = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-        if let Some(tab) = rest[..indentation].find('\t') {
-            return tab_fault(line + tab);
-        }
-        if at < self.text.len() && self.text[at..].starts_with('\t') {
-            return tab_fault(at);
-        }
-        let end = self.text[at..]
-            .chars()
-            .next()
-            .map_or(at, |char| at + char.len_utf8());
-        let fault = Fault::new(format!("not valid YAML: {}", error.info()));
-        let fault = fault.at(Span::new(at, end), "here");
-        match syntax_help(error.info()) {
-            Some(help) => fault.help(help),
-            None => fault,
-        }
-    }
-}
-
-/// What usually is behind a complaint of the parser.
-fn syntax_help(info: &str) -> Option<&'static str> {
-    const HELPS: [(&str, &str); 6] = [
-        (
-            "mapping values are not allowed",
-            "put a value that holds `: ` in quotes, or below `|`",
-        ),
-        (
-            "illegal placement of ':'",
-            "is a bracket or a quote before this not closed?",
-        ),
-        (
-            "did not find expected key",
-            "indent this line as the lines above it",
-        ),
-        ("quoted scalar", "is a quote before this not closed?"),
-        (
-            "unknown anchor",
-            "a value that begins with `*` or `&` must stand in quotes",
-        ),
-        ("flow", "is a bracket before this not closed?"),
-    ];
-    HELPS
-        .iter()
-        .find(|(sign, _)| info.contains(sign))
-        .map(|(_, help)| *help)
-}
-
-fn tab_fault(at: usize) -> Fault {
-    Fault::new("a tab cannot indent YAML")
-        .at(Span::new(at, at + 1), "this is a tab")
-        .help("use spaces")
-}
-
-fn unknown_tag(tag: &Tag, span: Span) -> Fault {
-    let name = match tag.handle.as_str() {
-        "tag:yaml.org,2002:" => format!("!!{}", tag.suffix),
-        _ => tag.to_string(),
-    };
-    Fault::new(format!("the tag `{name}` is not known"))
-        .at(span, "")
-        .help("remove the tag")
 }
 
 /// The name of a tag of YAML itself; empty for the tag `!`.
