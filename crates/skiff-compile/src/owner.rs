@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -23,9 +22,10 @@ pub(crate) fn owner(input: &Input<'_>, cluster: &ClusterName, record: &ClusterRe
             ..ObjectMeta::default()
         },
         type_: Some(labels::OWNER_TYPE.to_owned()),
-        data: Some(BTreeMap::from([(
+        // As text, so that `render` and a patch of it stay readable; the API server encodes it.
+        string_data: Some(BTreeMap::from([(
             labels::RECORD_KEY.to_owned(),
-            ByteString(record.to_json().into_bytes()),
+            record.to_json(),
         )])),
         ..Secret::default()
     }

@@ -48,26 +48,12 @@ impl Plan {
 
     /// All objects as one YAML stream.
     pub fn to_yaml(&self) -> String {
-        let owner = readable(&self.owner);
         let pods = self.pods.iter().map(Object::Pod);
-        let objects: Vec<Object<'_>> = std::iter::once(Object::Secret(&owner))
+        let objects: Vec<Object<'_>> = std::iter::once(Object::Secret(&self.owner))
             .chain(pods)
             .collect();
         let options = serde_saphyr::ser_options! { folded_wrap_chars: 4096 };
         serde_saphyr::to_string_multiple_with_options(&objects, options)
             .expect("Kubernetes objects are always valid YAML")
-    }
-}
-
-/// The same Secret with its texts as texts.
-fn readable(secret: &Secret) -> Secret {
-    let data = secret.data.clone().unwrap_or_default();
-    let texts = data
-        .iter()
-        .filter_map(|(key, bytes)| Some((key.clone(), String::from_utf8(bytes.0.clone()).ok()?)));
-    Secret {
-        string_data: Some(texts.collect()),
-        data: None,
-        ..secret.clone()
     }
 }

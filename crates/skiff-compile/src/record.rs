@@ -75,16 +75,21 @@ struct Form {
 }
 
 impl ClusterRecord {
-    /// Reads the record of an owner Secret.
+    /// Reads the record of an owner Secret, as a cluster holds it or as a plan makes it.
     pub fn from_secret(secret: &Secret) -> Result<Self, RecordError> {
         let name = || secret.metadata.name.clone().unwrap_or_default();
-        let json = secret
+        let stored = secret
             .data
             .as_ref()
             .and_then(|data| data.get(labels::RECORD_KEY));
-        let json = &json
-            .ok_or_else(|| RecordError::Missing { secret: name() })?
-            .0;
+        let planned = secret
+            .string_data
+            .as_ref()
+            .and_then(|data| data.get(labels::RECORD_KEY));
+        let json = stored
+            .map(|bytes| bytes.0.as_slice())
+            .or(planned.map(String::as_bytes));
+        let json = json.ok_or_else(|| RecordError::Missing { secret: name() })?;
         let malformed = |source| RecordError::Malformed {
             secret: name(),
             source,
@@ -127,7 +132,12 @@ mod tests {
             "num_nodes":1,"image":"debian:12","agent":"00","protocol":1,"later":true}"#;
         let record = ClusterRecord::from_secret(&secret(json)).expect("readable");
         assert_eq!(record.name, "dev");
-        let again = ClusterRecord::from_secret(&secret(&record.to_json())).expect("readable");
+        let planned = BTreeMap::from([(labels::RECORD_KEY.to_owned(), record.to_json())]);
+        let planned = Secret {
+            string_data: Some(planned),
+            ..Secret::default()
+        };
+        let again = ClusterRecord::from_secret(&planned).expect("readable");
         assert_eq!(again, record);
     }
 
