@@ -239,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    fn state(conditions: serde_json::Value, taints: serde_json::Value) -> NodeState {
+    fn state(conditions: &serde_json::Value, taints: &serde_json::Value) -> NodeState {
         let node = json!({"status": {"conditions": conditions}, "spec": {"taints": taints}});
         node_state(&serde_json::from_value(node).unwrap())
     }
@@ -247,15 +247,15 @@ mod tests {
     #[test]
     fn a_node_that_says_ready_and_has_no_taint_is_ready() {
         let ready = json!([{"type": "Ready", "status": "True"}]);
-        assert!(state(ready.clone(), json!([])).ready);
+        assert!(state(&ready, &json!([])).ready);
         let taints = json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]);
-        assert!(!state(ready, taints).ready);
+        assert!(!state(&ready, &taints).ready);
     }
 
     #[test]
     fn a_node_that_is_not_ready_says_why() {
         let waiting = json!([{"type": "Ready", "status": "False", "message": "no network"}]);
-        let found = state(waiting, json!([]));
+        let found = state(&waiting, &json!([]));
         assert_eq!(
             found,
             NodeState {
@@ -263,6 +263,6 @@ mod tests {
                 reason: "no network".to_owned()
             }
         );
-        assert!(!state(json!([]), json!([])).ready);
+        assert!(!state(&json!([]), &json!([])).ready);
     }
 }

@@ -149,7 +149,7 @@ impl Hierarchies {
         }
     }
 
-    /// Removes a cgroup and all below it from every hierarchy. Its processes must be gone.
+    /// Removes a cgroup and all below it from every hierarchy. Its processes were killed.
     pub(crate) async fn remove(&self, cgroup: &str) -> Result<(), CgroupError> {
         for hierarchy in self.all() {
             let path = hierarchy.join(cgroup);
@@ -159,6 +159,8 @@ impl Hierarchies {
                 if error.kind() != io::ErrorKind::ResourceBusy || Instant::now() > deadline {
                     return Err(FileError::at("remove cgroup", &path)(error).into());
                 }
+                // One that was being started when the rest was killed joins late.
+                processes_below(&path).into_iter().for_each(kill);
                 sleep(LOOK_AGAIN).await;
             }
         }

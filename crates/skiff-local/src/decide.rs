@@ -138,8 +138,8 @@ pub(crate) fn old_cluster(
         });
     }
     Ok(ClusterRecord {
-        nodes,
         kubernetes_folder,
+        nodes,
         ..record
     })
 }

@@ -139,13 +139,13 @@ pub(crate) fn configuration(folder: &Path, version: &str) -> String {
     let there = ROLES
         .iter()
         .filter(|(_, name)| file_of(folder, name, version).exists());
-    let lines: String = there
+    let lines: Vec<String> = there
         .map(|(role, name)| format!("    {role}: skiff/{name}:{version}\n"))
         .collect();
     let images = if lines.is_empty() {
         " {}\n".to_owned()
     } else {
-        format!("\n{lines}")
+        format!("\n{}", lines.concat())
     };
     format!(
         "# Written by `skiff local up`: the images of this cluster.\nkubernetes:\n  images:{images}"

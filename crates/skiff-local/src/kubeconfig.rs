@@ -79,15 +79,21 @@ pub(crate) struct Entry {
 fn merge(config: &mut Kubeconfig, entry: &Entry) -> Option<String> {
     take_out(config, &entry.name);
     let name = || entry.name.clone();
-    let mut cluster = ClusterEntry::default();
-    cluster.server = Some(entry.server.clone());
-    cluster.certificate_authority_data = Some(entry.authority.clone());
-    let mut user = AuthInfo::default();
-    user.client_certificate_data = Some(entry.certificate.clone());
-    user.client_key_data = Some(entry.key.clone().into());
-    let mut context = Context::default();
-    context.cluster = name();
-    context.user = Some(name());
+    let cluster = ClusterEntry {
+        server: Some(entry.server.clone()),
+        certificate_authority_data: Some(entry.authority.clone()),
+        ..Default::default()
+    };
+    let user = AuthInfo {
+        client_certificate_data: Some(entry.certificate.clone()),
+        client_key_data: Some(entry.key.clone().into()),
+        ..Default::default()
+    };
+    let context = Context {
+        cluster: name(),
+        user: Some(name()),
+        ..Default::default()
+    };
     config.clusters.push(NamedCluster {
         name: name(),
         cluster: Some(cluster),

@@ -91,16 +91,13 @@ pub async fn load(
     for node in cluster.nodes() {
         let containerd = Component::Containerd(node.index).process_record(&cluster.layout);
         let holder = sandbox::pid(&cluster.layout, node.index);
-        match (holder, process::running(&containerd)) {
-            (Some(holder), Some(_)) => targets.push((node, holder)),
-            _ => {
-                let node = node.files.name;
-                return Err(LoadError::NotRunning {
-                    node,
-                    name: name.clone(),
-                });
-            }
-        }
+        let (Some(holder), Some(_)) = (holder, process::running(&containerd)) else {
+            return Err(LoadError::NotRunning {
+                node: node.files.name,
+                name: name.clone(),
+            });
+        };
+        targets.push((node, holder));
     }
     let imports = targets.iter().map(|(node, holder)| {
         let store = Store::new(&binaries, node, *holder);

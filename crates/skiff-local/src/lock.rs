@@ -55,7 +55,7 @@ mod tests {
             .unwrap();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let second = async {
-            Lock::acquire(&path, || drop(sender.send(())))
+            Lock::acquire(&path, || sender.send(()).unwrap())
                 .await
                 .unwrap();
         };

@@ -2,10 +2,7 @@
 //!
 //! Every operation may be repeated: what is there already is left or replaced.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use thiserror::Error;
 
@@ -53,6 +50,10 @@ pub(crate) async fn surroundings(
     let ip = binaries.path("ip");
     let show = ["-j", "-4", "route", "show", "table", "all"];
     let routes = Invocation::new(ip).args(show).run().await?;
+    let links = Invocation::new(ip)
+        .args(["-j", "link", "show"])
+        .run()
+        .await?;
     let mut taken = routed(&routes, own_bridge).map_err(NetworkError::Routes)?;
     let servers = server_addresses(&host_resolv_conf());
     taken.extend(
@@ -62,18 +63,23 @@ pub(crate) async fn surroundings(
     );
     Ok(Surroundings {
         taken,
-        mtu: mtu_of_default_route(&routes),
+        mtu: mtu_of_default_route(&routes, &links),
     })
 }
 
-fn mtu_of_default_route(routes: &str) -> u32 {
-    let routes: Vec<serde_json::Value> = serde_json::from_str(routes).unwrap_or_default();
-    let way_out = routes.iter().find(|route| route["dst"] == "default");
-    way_out
-        .and_then(|route| route["dev"].as_str())
-        .and_then(|device| fs::read_to_string(format!("/sys/class/net/{device}/mtu")).ok())
-        .and_then(|text| text.trim().parse().ok())
-        .map_or(ETHERNET_MTU, |mtu: u32| mtu.min(ETHERNET_MTU))
+/// From the JSON of `ip -j route show` and `ip -j link show`.
+fn mtu_of_default_route(routes: &str, links: &str) -> u32 {
+    let list = |json| serde_json::from_str::<Vec<serde_json::Value>>(json).unwrap_or_default();
+    let way_out = list(routes)
+        .into_iter()
+        .find(|route| route["dst"] == "default");
+    let link = way_out.and_then(|route| {
+        list(links)
+            .into_iter()
+            .find(|link| link["ifname"] == route["dev"])
+    });
+    link.and_then(|link| u32::try_from(link["mtu"].as_u64()?).ok())
+        .map_or(ETHERNET_MTU, |mtu| mtu.min(ETHERNET_MTU))
 }
 
 fn host_resolv_conf() -> String {
@@ -120,8 +126,15 @@ fn set(path: &str, value: &str) -> Result<(), FileError> {
     fs::write(path, value).map_err(FileError::at("write", Path::new(path)))
 }
 
+/// The interfaces of this network namespace; `/sys` may show another's.
+fn interfaces() -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let names = table.lines().filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| name.trim().to_owned()).collect()
+}
+
 fn interface_exists(name: &str) -> bool {
-    PathBuf::from("/sys/class/net").join(name).exists()
+    interfaces().iter().any(|interface| interface == name)
 }
 
 /// The `ip -batch` text for the host's side.
@@ -263,11 +276,7 @@ pub(crate) async fn remove(
     let bridge = layout.bridge();
     let links = layout.node(0).interface;
     let links = links.trim_end_matches('0');
-    let interfaces = fs::read_dir("/sys/class/net")
-        .into_iter()
-        .flatten()
-        .flatten();
-    for name in interfaces.filter_map(|entry| entry.file_name().into_string().ok()) {
+    for name in interfaces() {
         if name == bridge || name.starts_with(links) {
             delete_interface(ip, &name).await?;
         }
@@ -316,11 +325,12 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_a_way_out_has_the_usual_packet_size() {
-        assert_eq!(mtu_of_default_route("[]"), ETHERNET_MTU);
-        assert_eq!(
-            mtu_of_default_route(r#"[{"dst":"default","dev":"no-such"}]"#),
-            ETHERNET_MTU
-        );
+    fn packets_are_no_larger_than_the_way_out_takes() {
+        assert_eq!(mtu_of_default_route("[]", "[]"), ETHERNET_MTU);
+        let route = r#"[{"dst":"default","dev":"eth0"}]"#;
+        let links = |mtu| format!(r#"[{{"ifname":"eth0","mtu":{mtu}}}]"#);
+        assert_eq!(mtu_of_default_route(route, "[]"), ETHERNET_MTU);
+        assert_eq!(mtu_of_default_route(route, &links(1400)), 1400);
+        assert_eq!(mtu_of_default_route(route, &links(9000)), ETHERNET_MTU);
     }
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use thiserror::Error;
 
@@ -21,7 +21,7 @@ use crate::{
     file::{self, FileError},
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 /// How far before now validity starts.
 const BACKDATED: Duration = DAY.saturating_mul(2);
 /// How long certificates are valid.
@@ -183,10 +183,16 @@ impl Pki {
         }
     }
 
-    fn authority(&self, name: &str, common_name: &str) -> Result<Issuer<'static, KeyPair>, PkiError> {
+    fn authority(
+        &self,
+        name: &str,
+        common_name: &str,
+    ) -> Result<Issuer<'static, KeyPair>, PkiError> {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = DistinguishedName::new();
-        parameters.distinguished_name.push(DnType::CommonName, common_name);
+        parameters
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,

@@ -223,13 +223,13 @@ mod tests {
         let record = folder.path().join("x");
         let pid = std::process::id();
         let stat = fs::read_to_string("/proc/self/stat").unwrap();
-        let start = start_time(&stat).unwrap();
+        let began = start_time(&stat).unwrap();
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
         let boot = boot.trim();
         for (text, expected) in [
-            (format!("{pid} {start} {boot}"), Some(Running { pid })),
-            (format!("{pid} {} {boot}", start + 1), None),
-            (format!("{pid} {start} other"), None),
+            (format!("{pid} {began} {boot}"), Some(Running { pid })),
+            (format!("{pid} {} {boot}", began + 1), None),
+            (format!("{pid} {began} other"), None),
             ("junk".to_owned(), None),
         ] {
             fs::write(&record, &text).unwrap();

@@ -142,15 +142,8 @@ impl<'a> Raise<'a> {
         let port = self.cluster.record.ports.etcd;
         self.serve(Component::Etcd, Ipv4Addr::LOCALHOST, port)
             .await?;
-        let listens = async {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-                .await
-                .is_err()
-            {
-                sleep(LOOK_AGAIN).await;
-            }
-        };
-        self.wait("etcd does not listen", listens).await
+        self.wait("etcd does not listen", listens(Ipv4Addr::LOCALHOST, port))
+            .await
     }
 
     async fn control_plane(&self, administrator: &Administrator) -> Result<(), UpError> {
@@ -205,7 +198,8 @@ impl<'a> Raise<'a> {
         };
         self.wait("containerd does not listen", listens).await?;
         if flags::kubelet_looks_for_docker(cluster.version()) {
-            self.agent(node, plan, Component::Kubelet(node.index)).await?;
+            self.agent(node, plan, Component::Kubelet(node.index))
+                .await?;
         }
         Ok(())
     }
@@ -213,14 +207,11 @@ impl<'a> Raise<'a> {
     /// Starts a node's kubelet and kube-proxy and waits until the kubelet serves.
     async fn agents(&self, node: &Node, plan: &NodePlan) -> Result<(), UpError> {
         if !flags::kubelet_looks_for_docker(self.cluster.version()) {
-            self.agent(node, plan, Component::Kubelet(node.index)).await?;
+            self.agent(node, plan, Component::Kubelet(node.index))
+                .await?;
         }
         self.agent(node, plan, Component::Proxy(node.index)).await?;
-        let serves = async {
-            while TcpStream::connect((node.address, KUBELET_PORT)).await.is_err() {
-                sleep(LOOK_AGAIN).await;
-            }
-        };
+        let serves = listens(node.address, KUBELET_PORT);
         self.wait("a kubelet does not listen", serves).await
     }
 
@@ -251,6 +242,11 @@ impl<'a> Raise<'a> {
                 .await;
         };
         self.wait("nodes have not registered", ready).await?;
+        let ports = self.cluster.record.ports;
+        for port in [ports.controller_manager, ports.scheduler] {
+            let listens = listens(Ipv4Addr::LOCALHOST, port);
+            self.wait("a controller does not listen", listens).await?;
+        }
         (self.events)(Event::NodesReady {
             after: self.start.elapsed(),
         });
@@ -362,6 +358,12 @@ impl<'a> Raise<'a> {
             log: process::log_end(&path),
             path,
         }
+    }
+}
+
+async fn listens(address: Ipv4Addr, port: u16) {
+    while TcpStream::connect((address, port)).await.is_err() {
+        sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -75,7 +75,7 @@ fn file(servers: &[String], host: &str) -> String {
         .iter()
         .map(String::as_str)
         .chain(kept)
-        .map(|line| format!("{line}\n"))
+        .flat_map(|line| [line, "\n"])
         .collect()
 }
 

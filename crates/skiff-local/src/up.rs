@@ -62,7 +62,7 @@ impl Default for UpOptions {
             nodes: None,
             no_egress: false,
             bin_dir: None,
-            wait: Duration::from_secs(120),
+            wait: Duration::from_mins(2),
         }
     }
 }
@@ -219,7 +219,7 @@ pub async fn up(
     let waiting = || {
         events(Event::WaitingForOther {
             name: options.name.clone(),
-        })
+        });
     };
     let _lock = Lock::acquire(layout.lock(), waiting).await?;
 

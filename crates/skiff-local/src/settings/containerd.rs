@@ -27,7 +27,7 @@ pub(crate) struct Runtime {
 }
 
 /// A TOML string. JSON's escapes are among TOML's.
-fn quoted(text: impl ToString) -> String {
+fn quoted(text: &impl ToString) -> String {
     serde_json::Value::from(text.to_string()).to_string()
 }
 
@@ -53,7 +53,7 @@ address = "{CONTAINERD_SOCKET}"
 
 "#,
         form = if new { 3 } else { 2 },
-        root = quoted(node.files.containerd().display()),
+        root = quoted(&node.files.containerd().display()),
     );
     if new {
         new_names(&mut text, node, runtime);
@@ -87,8 +87,8 @@ default_runtime_name = "runc"
 "#,
         pause = quoted(&runtime.pause_image),
         restrict = !runtime.lower_oom_score,
-        plugins = quoted(runtime.plugins.display()),
-        networks = quoted(node.files.cni_settings().display()),
+        plugins = quoted(&runtime.plugins.display()),
+        networks = quoted(&node.files.cni_settings().display()),
         snapshotter = runtime.snapshotter,
     );
     runc(text, cri, runtime);
@@ -99,7 +99,7 @@ fn new_names(text: &mut String, node: &Node, runtime: &Runtime) {
         r#"plugins."io.containerd.cri.v1.images""#,
         r#"plugins."io.containerd.cri.v1.runtime""#,
     );
-    let plugins = quoted(runtime.plugins.display());
+    let plugins = quoted(&runtime.plugins.display());
     let plugins = if runtime.version >= PLUGIN_FOLDERS {
         format!("bin_dirs = [{plugins}]")
     } else {
@@ -132,7 +132,7 @@ default_runtime_name = "runc"
         snapshotter = runtime.snapshotter,
         pause = quoted(&runtime.pause_image),
         restrict = !runtime.lower_oom_score,
-        networks = quoted(node.files.cni_settings().display()),
+        networks = quoted(&node.files.cni_settings().display()),
     );
     runc(text, cri, runtime);
 }
@@ -147,7 +147,7 @@ runtime_type = "io.containerd.runc.v2"
 SystemdCgroup = false
 BinaryName = {runc}
 "#,
-        runc = quoted(runtime.runc.display()),
+        runc = quoted(&runtime.runc.display()),
     );
 }
 
