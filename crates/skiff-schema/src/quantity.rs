@@ -163,8 +163,32 @@ struct Scaled {
     remainder: bool,
 }
 
-/// `text`, a decimal number without sign or exponent, times `unit`.
+/// `1.5e3` as `1500`.
+fn without_exponent(number: &str, exponent: &str) -> Option<String> {
+    let exponent: i32 = exponent
+        .parse()
+        .ok()
+        .filter(|exponent| (-30..=30).contains(exponent))?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let zeros = "0".repeat(exponent.unsigned_abs() as usize);
+    let digits = if exponent < 0 {
+        format!("{zeros}{whole}{fraction}")
+    } else {
+        format!("{whole}{fraction}{zeros}")
+    };
+    let point = if exponent < 0 {
+        whole.len()
+    } else {
+        whole.len() + zeros.len()
+    };
+    Some(format!("{}.{}", digits.get(..point)?, digits.get(point..)?))
+}
+
+/// `text`, a decimal number without a sign, times `unit`.
 fn scaled(text: &str, unit: u64) -> Option<Scaled> {
+    if let Some((number, exponent)) = text.split_once(['e', 'E']) {
+        return scaled(&without_exponent(number, exponent)?, unit);
+    }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     if (whole.is_empty() && fraction.is_empty()) || !is_digits(whole) || !is_digits(fraction) {

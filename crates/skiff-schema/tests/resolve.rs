@@ -37,8 +37,12 @@ fn amounts_are_exact() {
     assert_eq!(amounts("1", "512MB"), Ok((1000, 512_000_000)));
     assert_eq!(amounts("1", "1.5GiB+"), Ok((1000, 1_610_612_736)));
     assert_eq!(amounts("1", "1024b"), Ok((1000, 1024)));
+    assert_eq!(amounts("1.5e1", "2.5E-1"), Ok((15000, 250_000_000)));
     for (cpus, memory) in [
-        ("1e3", "1"),
+        ("1e", "1"),
+        ("e3", "1"),
+        ("1e99", "1"),
+        ("1e1e1", "1"),
         ("+1", "1"),
         ("", "1"),
         ("1", "x"),
