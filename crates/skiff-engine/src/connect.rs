@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skiff_kube::{ApiError, Cluster};
+use skiff_kube::{ApiError, Cluster, ExecEnd};
 use skiff_proto::{Request, Response};
 use thiserror::Error;
 use tokio::time::timeout;
@@ -61,6 +61,8 @@ impl AgentError {
 pub(crate) struct Connection {
     pod: String,
     session: Session,
+    /// The stream ends when this is dropped.
+    _stream: ExecEnd,
 }
 
 impl Connection {
@@ -68,11 +70,9 @@ impl Connection {
     pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Self, AgentError> {
         let attempt = async {
             let stream = cluster.exec(pod, CONTAINER, CONNECT).await?;
-            match Session::open(stream.stdin, stream.stdout).await {
-                Ok(session) => Ok(Self {
-                    pod: pod.to_owned(),
-                    session,
-                }),
+            let session = Session::open(stream.stdin, stream.stdout).await;
+            match session {
+                Ok(session) => Ok(Self { pod: pod.to_owned(), session, _stream: stream.end }),
                 Err(SessionError::Lost(_)) => {
                     let reason = stream.end.reason().await;
                     Err(Self::failed(pod, SessionError::Lost(reason)))

@@ -361,9 +361,7 @@ impl Wait {
 fn describe(waiting: &Waiting) -> String {
     match waiting {
         Waiting::Scheduling => "waiting for a node".to_owned(),
-        Waiting::Starting { container, image } if image.is_empty() => {
-            format!("starting {container}")
-        }
+        Waiting::Starting { container, .. } if container.is_empty() => "starting".to_owned(),
         Waiting::Starting { container, image } => format!("starting {container} ({image})"),
         Waiting::Restarting { reason } => format!("waiting for a restart: {reason}"),
         Waiting::Deletion => "waiting for an older pod to end".to_owned(),
