@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use crate::quantity::{cpus_text, gigabytes_text};
 use crate::{Amounts, CompileError, Input, NodeFacts};
 
-/// Per cent of a node's allocatable CPU that a task gets that asked for all of it.
-const CPU_SHARE: u64 = 90;
-/// Per cent of a node's allocatable memory that a task gets that asked for all of it.
-const MEMORY_SHARE: u64 = 95;
+/// Per cent of a node's CPU that stay for the system's own pods when a task asks for all of it.
+const CPU_LEFT: u64 = 10;
+/// Per cent of a node's memory that stay for them.
+const MEMORY_LEFT: u64 = 5;
 /// Memory is cut down to whole megabytes.
 const MEGABYTE: u64 = 1_000_000;
 
@@ -18,8 +18,8 @@ pub(crate) struct Fit {
     pub(crate) notes: Vec<String>,
 }
 
-/// Finds what the pods may ask for. A request that lies between what a node may give to pods and
-/// what it has means the whole node: it is cut to what is free beside the system's own pods.
+/// Finds what the pods may ask for. A request of all that a node has, or of more than it may give
+/// to pods, means the whole node: it is cut to what should be free beside the system's own pods.
 pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
     let asked = Amounts {
         milli_cpu: input.task.milli_cpu,
@@ -68,29 +68,34 @@ pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
 
 /// What a node can give of what was asked; None where it never has that much.
 fn cut(asked: Amounts, node: &NodeFacts) -> Option<Amounts> {
-    let one = |asked: u64, allocatable: u64, capacity: u64, share: u64| {
-        let part = allocatable / 100 * share + allocatable % 100 * share / 100;
-        match asked {
-            asked if asked <= allocatable => Some(asked),
-            asked if asked <= capacity => Some(part).filter(|part| *part > 0),
-            _ => None,
-        }
-    };
     let (capacity, allocatable) = (node.capacity, node.allocatable);
-    let bytes = one(asked.bytes, allocatable.bytes, capacity.bytes, MEMORY_SHARE)?;
+    let cpu = part(
+        asked.milli_cpu,
+        allocatable.milli_cpu,
+        capacity.milli_cpu,
+        CPU_LEFT,
+    )?;
+    let bytes = part(asked.bytes, allocatable.bytes, capacity.bytes, MEMORY_LEFT)?;
+    let is_whole = bytes == asked.bytes;
     Some(Amounts {
-        milli_cpu: one(
-            asked.milli_cpu,
-            allocatable.milli_cpu,
-            capacity.milli_cpu,
-            CPU_SHARE,
-        )?,
-        bytes: if bytes == asked.bytes {
+        milli_cpu: cpu,
+        bytes: if is_whole {
             bytes
         } else {
             bytes / MEGABYTE * MEGABYTE
         },
     })
+}
+
+fn part(asked: u64, allocatable: u64, capacity: u64, per_cent_left: u64) -> Option<u64> {
+    if asked > capacity {
+        return None;
+    }
+    if asked <= allocatable && asked < capacity {
+        return Some(asked);
+    }
+    let left = capacity / 100 * per_cent_left + capacity % 100 * per_cent_left / 100;
+    allocatable.checked_sub(left).filter(|part| *part > 0)
 }
 
 fn note(asked: Amounts, given: Amounts, node: &NodeFacts) -> String {
