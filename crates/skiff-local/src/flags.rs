@@ -181,6 +181,9 @@ fn controller_manager(line: &mut Line, cluster: &Cluster, pki: &Pki) {
     );
     line.flags(&[
         ("use-service-account-credentials", "true"),
+        // Its usual restraint costs four seconds until a new node may take pods.
+        ("kube-api-qps", "200"),
+        ("kube-api-burst", "400"),
         ("allocate-node-cidrs", "false"),
         ("cluster-name", &cluster.layout.name().context()),
     ]);
