@@ -72,7 +72,11 @@ impl Connection {
             let stream = cluster.exec(pod, CONTAINER, CONNECT).await?;
             let session = Session::open(stream.stdin, stream.stdout).await;
             match session {
-                Ok(session) => Ok(Self { pod: pod.to_owned(), session, _stream: stream.end }),
+                Ok(session) => Ok(Self {
+                    pod: pod.to_owned(),
+                    session,
+                    _stream: stream.end,
+                }),
                 Err(SessionError::Lost(_)) => {
                     let reason = stream.end.reason().await;
                     Err(Self::failed(pod, SessionError::Lost(reason)))

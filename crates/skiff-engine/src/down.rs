@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::cluster::{SkiffCluster, list};
 use crate::connect::Connection;
 use crate::provision::{CONTAINERS, wait_gone};
-use crate::{Event, Reporter, User};
+use crate::{Event, Reporter, User, agents};
 
 /// Time for the agent to end jobs and daemon: its own grace, and some.
 const LEAVE: Duration = Duration::from_secs(15);
@@ -126,7 +126,7 @@ async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiErr
     cluster
         .delete::<Secret>(&skiff.id, Some(&skiff.uid))
         .await?;
-    Ok(())
+    agents::prune(cluster).await
 }
 
 /// Asks the agent to leave and waits until its pod has ended: one that has is removed at once.

@@ -3,6 +3,7 @@
 //! Each takes plain values, works on one [`skiff_kube::Cluster`] and tells its progress as [`Event`]s.
 //! It must not print, prompt, or read the environment.
 
+mod agents;
 mod cluster;
 mod connect;
 mod down;

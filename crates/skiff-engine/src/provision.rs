@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use skiff_compile::{Plan, agent_secrets, labels};
+use skiff_compile::{Plan, labels};
 use skiff_kube::{ApiError, Cluster, Diagnosis, PodNews, PodState, PodUpdate, Waiting, observe};
 use skiff_schema::ProvisionTimeout;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{AgentExecutable, Event, Reporter};
+use crate::{AgentExecutable, Event, Reporter, agents};
 
 /// The containers whose state decides, the task's own first.
 pub(crate) const CONTAINERS: &[&str] = &[
@@ -94,26 +94,15 @@ impl Created {
 pub(crate) async fn create(
     cluster: &Cluster,
     plan: &Plan,
-    agents: &[AgentExecutable],
+    executables: &[AgentExecutable],
     created: &mut Created,
 ) -> Result<(), ProvisionError> {
-    for agent in agents {
-        deliver_agent(cluster, &agent.bytes).await?;
-    }
-    let owner_uid = create_owner(cluster, plan, created).await?;
+    let (owner_uid, ()) = tokio::try_join!(
+        create_owner(cluster, plan, created),
+        agents::deliver(cluster, executables)
+    )?;
     for pod in plan.pods(&owner_uid) {
         create_pod(cluster, &pod, created).await?;
-    }
-    Ok(())
-}
-
-/// The agent's Secrets are named by their content: one that exists is the right one.
-async fn deliver_agent(cluster: &Cluster, executable: &[u8]) -> Result<(), ApiError> {
-    for secret in agent_secrets(executable) {
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
-        if !cluster.exists::<Secret>(name).await? {
-            ignore_conflict(cluster.create(&secret).await)?;
-        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource};
@@ -14,7 +15,7 @@ use crate::{ApiError, Cluster};
 /// What Skiff asks of a kind of object.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Metadata<Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>
+    + Metadata<Ty = ObjectMeta>
     + Clone
     + Debug
     + Serialize
@@ -75,6 +76,23 @@ impl Cluster {
         let params = ListParams::default().labels(labels);
         match self.api().list(&params).await {
             Ok(list) => Ok(list.items),
+            Err(error) => Err(self.failed(
+                "list",
+                format!("{}s in {}", K::WORD, self.namespace),
+                &error,
+            )),
+        }
+    }
+
+    /// What a label selector matches, by name and labels only.
+    pub async fn list_metadata<K: Kind>(&self, labels: &str) -> Result<Vec<ObjectMeta>, ApiError> {
+        let params = ListParams::default().labels(labels);
+        match self.api::<K>().list_metadata(&params).await {
+            Ok(list) => Ok(list
+                .items
+                .into_iter()
+                .map(|object| object.metadata)
+                .collect()),
             Err(error) => Err(self.failed(
                 "list",
                 format!("{}s in {}", K::WORD, self.namespace),
