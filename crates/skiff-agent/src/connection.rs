@@ -21,6 +21,8 @@ use crate::server::Service;
 const OUTBOX: usize = 4;
 /// Requests that one connection may have open.
 const MAX_OPEN: usize = 64;
+/// How long a client has to take its last answers.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A client that has pinged before and is silent for so long is gone.
 const SILENCE: Duration = Duration::from_mins(2);
 
@@ -104,7 +106,7 @@ struct Open {
 pub(crate) async fn serve(stream: UnixStream, service: Service) {
     let (reader, writer) = stream.into_split();
     let (out, outbox) = mpsc::channel(OUTBOX);
-    let writing = tokio::spawn(write(writer, outbox));
+    let mut writing = tokio::spawn(write(writer, outbox));
     let hello = Hello {
         protocol: PROTOCOL_VERSION,
         build: env!("CARGO_PKG_VERSION").to_owned(),
@@ -123,8 +125,10 @@ pub(crate) async fn serve(stream: UnixStream, service: Service) {
             open.task.abort();
         }
     }
-    // What is in the outbox still goes out; the writer ends when the last sender has gone.
-    let _ = writing.await;
+    // What is in the outbox still goes out, to a client that takes it.
+    if tokio::time::timeout(FAREWELL, &mut writing).await.is_err() {
+        writing.abort();
+    }
 }
 
 struct Connection {

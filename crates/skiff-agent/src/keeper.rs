@@ -18,7 +18,7 @@ use crate::job_log::{JobLog, JobView};
 use crate::process::{Running, StageSpec};
 use crate::queue::{Departure, Effect, Event, Queue, Stage, Work, step};
 use crate::reaper::Reaper;
-use crate::record;
+use crate::record::{self, Past};
 use crate::report;
 use crate::survivors;
 
@@ -248,7 +248,7 @@ impl Keeper {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let now = now_ms();
-            let queue = std::mem::replace(&mut self.queue, Queue::new(1, false, Vec::new()));
+            let queue = std::mem::replace(&mut self.queue, Queue::new(1, false, Past::default()));
             let (queue, effects) = step(queue, now, event);
             self.queue = queue;
             for effect in effects {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use skiff_proto::{JobId, JobRecord, JobStatus};
 
+use crate::record::Past;
+
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -156,6 +158,7 @@ enum DockerGate {
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     jobs: BTreeMap<JobId, Job>,
+    last_id: JobId,
     capacity: usize,
     docker: DockerGate,
     leaving: Option<Departure>,
@@ -163,9 +166,10 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// A queue that runs so many jobs at once, with these jobs of earlier days, all of them ended.
-    pub(crate) fn new(capacity: usize, docker: bool, ended: Vec<JobRecord>) -> Self {
-        let jobs = ended
+    /// A queue that runs so many jobs at once, with the jobs of earlier days, all of them ended.
+    pub(crate) fn new(capacity: usize, docker: bool, past: Past) -> Self {
+        let jobs = past
+            .records
             .into_iter()
             .map(|record| (record.id, Job::ended(record)))
             .collect();
@@ -176,6 +180,7 @@ impl Queue {
         };
         Self {
             jobs,
+            last_id: past.last_id,
             capacity,
             docker,
             leaving: None,
@@ -206,7 +211,7 @@ impl Queue {
 
     /// The number of the next job.
     pub(crate) fn next_id(&self) -> JobId {
-        self.jobs.last_key_value().map_or(1, |(id, _)| id + 1)
+        self.last_id + 1
     }
 
     /// Whether the agent is going.

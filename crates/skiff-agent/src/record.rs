@@ -69,25 +69,36 @@ pub(crate) fn save(layout: &Layout, record: &JobRecord) -> io::Result<()> {
     fs::rename(fresh, file)
 }
 
-/// All records on disk, oldest first. Folders without a readable record are skipped: their job was
-/// never acknowledged.
-pub(crate) fn load(layout: &Layout) -> io::Result<Vec<JobRecord>> {
-    let mut records = Vec::new();
+/// The jobs of earlier runs of the agent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    /// Their records, oldest first.
+    pub(crate) records: Vec<JobRecord>,
+    /// The highest number that was ever begun with; 0 where none was.
+    pub(crate) last_id: JobId,
+}
+
+/// All that is on disk. A folder without a readable record keeps its number and nothing more: its job
+/// was never acknowledged.
+pub(crate) fn load(layout: &Layout) -> io::Result<Past> {
+    let mut past = Past::default();
     for entry in fs::read_dir(layout.at(paths::JOBS))? {
         let path = entry?.path();
-        if let Some(record) = read(&path) {
-            records.push(record);
-        }
+        let Some(id) = number(&path) else { continue };
+        past.last_id = past.last_id.max(id);
+        past.records
+            .extend(read(&path).filter(|record| record.id == id));
     }
-    records.sort_by_key(|record: &JobRecord| record.id);
-    Ok(records)
+    past.records.sort_by_key(|record| record.id);
+    Ok(past)
+}
+
+fn number(dir: &Path) -> Option<JobId> {
+    dir.file_name()?.to_str()?.parse().ok()
 }
 
 fn read(dir: &Path) -> Option<JobRecord> {
-    let id: JobId = dir.file_name()?.to_str()?.parse().ok()?;
-    let record: JobRecord =
-        serde_json::from_slice(&fs::read(dir.join("record.json")).ok()?).ok()?;
-    (record.id == id).then_some(record)
+    serde_json::from_slice(&fs::read(dir.join("record.json")).ok()?).ok()
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

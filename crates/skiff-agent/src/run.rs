@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use skiff_proto::{DockerState, JobRecord, JobStatus, paths};
+use skiff_proto::{DockerState, JobStatus, paths};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -22,7 +22,7 @@ use crate::keeper::{Command, Keeper};
 use crate::layout::Layout;
 use crate::queue::{Departure, Queue, closing_lines};
 use crate::reaper::Reaper;
-use crate::record;
+use crate::record::{self, Past};
 use crate::report;
 use crate::server::{self, Service};
 use crate::shell::Shell;
@@ -61,14 +61,14 @@ pub(crate) fn run(layout: Layout, docker: bool) -> Result<ExitCode, RunError> {
         docker,
         layout,
     };
-    let records = recover(&surroundings.layout)
+    let past = recover(&surroundings.layout)
         .map_err(|error| RunError::Folder(surroundings.layout.at(paths::JOBS), error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(512 << 10)
         .build()
         .map_err(RunError::Runtime)?;
-    runtime.block_on(live(surroundings, records))?;
+    runtime.block_on(live(surroundings, past))?;
     fs::write(&marker, b"").map_err(|error| RunError::Folder(marker, error))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -91,9 +91,10 @@ fn prepare(layout: &Layout) -> Result<(), RunError> {
 
 /// The jobs of earlier runs of the agent. Those that had not ended have ended now: their processes went
 /// with the container, and their variables with the agent.
-fn recover(layout: &Layout) -> io::Result<Vec<JobRecord>> {
-    let mut records = record::load(layout)?;
-    for record in records
+fn recover(layout: &Layout) -> io::Result<Past> {
+    let mut past = record::load(layout)?;
+    for record in past
+        .records
         .iter_mut()
         .filter(|record| !record.status.is_final())
     {
@@ -132,10 +133,10 @@ fn recover(layout: &Layout) -> io::Result<Vec<JobRecord>> {
             ));
         }
     }
-    Ok(records)
+    Ok(past)
 }
 
-async fn live(surroundings: Surroundings, records: Vec<JobRecord>) -> Result<(), RunError> {
+async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let layout = surroundings.layout.clone();
     let reaper = Reaper::start().map_err(RunError::Runtime)?;
     let (keeper, commands) = mpsc::channel(COMMANDS);
@@ -143,7 +144,7 @@ async fn live(surroundings: Surroundings, records: Vec<JobRecord>) -> Result<(),
         .ok()
         .and_then(|cpus| cpus.parse().ok())
         .unwrap_or(1.0);
-    let queue = Queue::new(Queue::capacity_of(cpus), surroundings.docker, records);
+    let queue = Queue::new(Queue::capacity_of(cpus), surroundings.docker, past);
     let docker_awaited = Arc::new(Notify::new());
     let (docker_state, docker) = watch::channel(DockerState::Off);
     if surroundings.docker {

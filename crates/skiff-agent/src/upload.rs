@@ -22,14 +22,15 @@ pub(crate) async fn receive(upload: Upload, service: &Service) -> Option<Result<
             current: Vec::new(),
             at: 0,
             end: false,
+            is_broken: false,
         };
         let result = workdir::unpack(&mut reader, &staging.0);
-        (result, reader.end, staging)
+        (result, reader.is_broken, staging)
     });
-    let (result, whole, staging) = unpacked.await;
+    let (result, is_broken, staging) = unpacked.await;
     match result {
         Ok(()) => {}
-        Err(UnpackError::Archive(_)) if !whole => return None,
+        Err(UnpackError::Archive(_)) if is_broken => return None,
         Err(error) => return Some(Err(refusal(&error))),
     }
     let _turn = service.placing.lock().await;
@@ -91,6 +92,7 @@ struct PieceReader {
     current: Vec<u8>,
     at: usize,
     end: bool,
+    is_broken: bool,
 }
 
 impl Read for PieceReader {
@@ -105,7 +107,10 @@ impl Read for PieceReader {
                     (self.current, self.at) = (bytes, 0);
                 }
                 Some(Piece::End) => self.end = true,
-                None => return Err(io::ErrorKind::ConnectionAborted.into()),
+                None => {
+                    self.is_broken = true;
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
             }
         }
         let count = out.len().min(self.current.len() - self.at);

@@ -2,6 +2,8 @@
 
 use skiff_proto::{JobId, JobRecord, JobStatus};
 
+use crate::record::Past;
+
 use super::{Departure, Effect, Event, Queue, Stage, Work, step};
 
 /// A queue with the effects that it asked for since they were last looked at.
@@ -13,7 +15,7 @@ struct Run {
 impl Run {
     fn new(capacity: usize, docker: bool) -> Self {
         Self {
-            queue: Some(Queue::new(capacity, docker, Vec::new())),
+            queue: Some(Queue::new(capacity, docker, Past::default())),
             effects: Vec::new(),
         }
     }

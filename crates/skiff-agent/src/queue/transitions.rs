@@ -49,6 +49,7 @@ impl Queue {
 
     fn submitted(&mut self, record: JobRecord, work: Work, effects: &mut Vec<Effect>) {
         let id = record.id;
+        self.last_id = self.last_id.max(id);
         effects.push(Effect::Log(
             id,
             vec!["Waiting for task resources on 1 node.".to_owned()],

@@ -3,5 +3,11 @@
 
 #![expect(clippy::panic, reason = "a test's own helpers fail as tests do")]
 
+mod cancelling;
+mod connections;
+mod docker;
 mod jobs;
+mod logs;
+mod recovery;
 mod support;
+mod uploads;

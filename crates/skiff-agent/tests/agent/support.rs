@@ -1,9 +1,11 @@
 //! An agent in a folder of its own, and a client of it.
 
+use std::ffi::CString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use skiff_proto::{
     Decoder, Fault, Frame, Hello, JobRecord, JobSpec, LogSource, PROTOCOL_VERSION, Request,
     Response,
@@ -17,6 +19,8 @@ pub(crate) struct Agent {
     child: Child,
     /// Holds the root and the home folder.
     dir: tempfile::TempDir,
+    /// Whether a file system of its own is mounted there.
+    is_mounted: bool,
 }
 
 impl Agent {
@@ -48,7 +52,54 @@ impl Agent {
             .env_remove("PYTHONUNBUFFERED");
         change(&mut command);
         let child = command.spawn().expect("the agent starts");
-        Self { child, dir }
+        Self {
+            child,
+            dir,
+            is_mounted: false,
+        }
+    }
+
+    /// An agent on a file system of so many bytes; None where the test may not mount one.
+    pub(crate) fn start_on_small_disk(bytes: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = CString::new(format!("size={bytes}")).expect("text");
+        mount(
+            "tmpfs",
+            dir.path(),
+            "tmpfs",
+            MountFlags::empty(),
+            options.as_c_str(),
+        )
+        .ok()?;
+        let mut agent = Self::start_in(dir, |_| {});
+        agent.is_mounted = true;
+        Some(agent)
+    }
+
+    /// An agent in an image that has `sh`, `sleep` and what these need, and no variables; None where the
+    /// test may not change its root.
+    pub(crate) fn start_in_bare_image() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let script = "set -e; cd $1; mkdir -p bin proc dev skiff; mknod dev/null c 1 3
+            cp $2 bin/agent; cp -L /bin/sh bin/sh
+            for lib in $(ldd bin/agent bin/sh | grep -o '[[:space:]]/[^ ]*' | sort -u); do
+                mkdir -p .${lib%/*}; cp -L $lib .$lib
+            done
+            mount -t proc proc proc; exec env -i $(command -v chroot) . /bin/agent --root /skiff run";
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .arg(dir.path())
+            .arg(AGENT);
+        let child = command.stdin(Stdio::null()).spawn().ok()?;
+        Some(Self {
+            child,
+            dir,
+            is_mounted: false,
+        })
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -87,6 +138,9 @@ impl Drop for Agent {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.is_mounted {
+            let _ = unmount(self.dir.path(), UnmountFlags::DETACH);
+        }
     }
 }
 
@@ -314,4 +368,14 @@ pub(crate) fn job(run: &str) -> JobSpec {
         run: Some(run.into()),
         ..JobSpec::default()
     }
+}
+
+/// Runs a shell command here, not as a job; gives what it wrote.
+pub(crate) fn shell(command: &str) -> String {
+    let output = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(command)
+        .output()
+        .expect("a shell");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -1,0 +1,139 @@
+//! The Docker gate, with a stand-in for the daemon that answers its ping.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+use skiff_proto::{DockerState, JobStatus, Request, Response};
+
+use crate::support::{Agent, Client, job, shell};
+
+fn agent() -> Agent {
+    Agent::start_with(|command| {
+        command.arg("--docker");
+    })
+}
+
+/// A daemon that has been pinged; its end is the end of the connection.
+struct Daemon {
+    _listener: UnixListener,
+    connection: UnixStream,
+}
+
+fn socket(agent: &Agent) -> PathBuf {
+    let dir = agent.root().join("docker");
+    std::fs::create_dir_all(&dir).expect("a folder");
+    dir.join("docker.sock")
+}
+
+fn start_daemon(agent: &Agent) -> Daemon {
+    let listener = UnixListener::bind(socket(agent)).expect("a socket");
+    let (mut connection, _) = listener.accept().expect("the agent asks");
+    let mut request = [0; 1024];
+    let count = connection.read(&mut request).expect("a request");
+    assert!(request[..count].starts_with(b"GET /_ping HTTP/1.1\r\n"));
+    connection
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+        .expect("answered");
+    Daemon {
+        _listener: listener,
+        connection,
+    }
+}
+
+fn state(client: &mut Client) -> DockerState {
+    match client.ask(Request::Docker) {
+        Response::Docker { state } => state,
+        other => panic!("no state: {other:?}"),
+    }
+}
+
+#[test]
+fn jobs_wait_until_the_daemon_answers() {
+    let agent = agent();
+    let mut client = agent.client();
+    let id = client.submit(job("echo $DOCKER_HOST; echo $PATH")).id;
+    assert_eq!(client.queue()[0].status, JobStatus::Pending);
+    assert_eq!(state(&mut client), DockerState::Starting);
+    let _daemon = start_daemon(&agent);
+    let log = client.follow(id);
+    assert_eq!(log.job.status, JobStatus::Succeeded);
+    assert_eq!(
+        log.text.matches("Waiting for Docker...\n").count(),
+        1,
+        "{}",
+        log.text
+    );
+    let root = agent.root();
+    assert!(
+        log.text
+            .contains(&format!("unix://{}/docker/docker.sock", root.display())),
+        "{}",
+        log.text
+    );
+    assert!(
+        log.text
+            .contains(&format!(") {}/tools/bin:", root.display())),
+        "{}",
+        log.text
+    );
+    assert_eq!(state(&mut client), DockerState::Ready);
+}
+
+#[test]
+fn a_sidecar_that_cannot_run_docker_fails_the_job_with_its_cause() {
+    let agent = agent();
+    let mut client = agent.client();
+    let report = socket(&agent).with_file_name("report.json");
+    let cause = "/var/lib/docker is on NFS, which cannot hold Docker's layers";
+    let text = format!("{{\"phase\":\"unusable\",\"cause\":\"{cause}\"}}");
+    std::fs::write(report.with_extension("tmp"), text).expect("written");
+    std::fs::rename(report.with_extension("tmp"), &report).expect("renamed");
+    let log = client.run(job("echo never"));
+    assert_eq!(log.job.status, JobStatus::Failed);
+    assert!(
+        log.text
+            .contains(&format!("Cause: Docker did not become ready: {cause}")),
+        "{}",
+        log.text
+    );
+}
+
+#[test]
+fn a_job_that_fails_after_the_daemons_death_says_so() {
+    let agent = agent();
+    let mut client = agent.client();
+    let daemon = start_daemon(&agent);
+    let fifo = agent.home().join("fifo");
+    shell(&format!("mkfifo {}", fifo.display()));
+    let id = client
+        .submit(job(&format!("read x < {}; exit 1", fifo.display())))
+        .id;
+    std::fs::write(
+        socket(&agent).with_file_name("daemon.log"),
+        "fatal: no space\n",
+    )
+    .expect("written");
+    std::fs::write(
+        socket(&agent).with_file_name("report.json"),
+        "{\"phase\":\"died\"}",
+    )
+    .expect("written");
+    std::fs::remove_file(socket(&agent)).expect("removed");
+    drop(daemon.connection);
+    while state(&mut client) == DockerState::Ready {}
+    assert_eq!(
+        state(&mut client),
+        DockerState::Failed {
+            log: "fatal: no space".into()
+        }
+    );
+    shell(&format!("echo > {}", fifo.display()));
+    let log = client.follow(id);
+    let cause = log.job.cause.expect("a cause");
+    assert!(
+        cause.starts_with("the Docker daemon died while the job ran"),
+        "{cause}"
+    );
+    assert!(cause.contains("fatal: no space"), "{cause}");
+}
