@@ -2,7 +2,6 @@
 //! and does it. Must not decide anything about jobs itself.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
 use crate::environment::Surroundings;
+use crate::fault;
 use crate::job_log::{JobLog, JobView};
 use crate::process::{Running, StageSpec};
 use crate::queue::{Departure, Effect, Event, Queue, Stage, Work, step};
@@ -21,6 +21,10 @@ use crate::reaper::Reaper;
 use crate::record::{self, Past};
 use crate::report;
 use crate::survivors;
+
+mod cause;
+
+use cause::Witness;
 
 /// How long a job's processes have to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -111,29 +115,29 @@ impl Keeper {
         while !self.departed {
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(command) => self.handle(command),
+                    Some(command) => self.handle(command).await,
                     None => return,
                 },
                 () = orphans.notified(), if self.queue.awaits_survivors() => {
-                    self.happen(Event::OrphanReaped);
+                    self.happen(Event::OrphanReaped).await;
                 }
             }
         }
     }
 
-    fn handle(&mut self, command: Command) {
+    async fn handle(&mut self, command: Command) {
         // An answer that nobody waits for any more is no loss.
         match command {
-            Command::Submit(spec, answer) => drop(answer.send(self.submit(spec))),
+            Command::Submit(spec, answer) => drop(answer.send(self.submit(spec).await)),
             Command::Queue(answer) => drop(answer.send(self.queue.records().cloned().collect())),
-            Command::Cancel(jobs, answer) => drop(answer.send(self.cancel(jobs))),
+            Command::Cancel(jobs, answer) => drop(answer.send(self.cancel(jobs).await)),
             Command::Find(source, answer) => drop(answer.send(self.find(&source))),
-            Command::Leave(departure) => self.happen(Event::Leave(departure)),
-            Command::Event(event) => self.happen(event),
+            Command::Leave(departure) => self.happen(Event::Leave(departure)).await,
+            Command::Event(event) => self.happen(event).await,
         }
     }
 
-    fn submit(&mut self, spec: JobSpec) -> Result<JobRecord, Fault> {
+    async fn submit(&mut self, spec: JobSpec) -> Result<JobRecord, Fault> {
         if let Some(record) = self
             .submissions
             .get(&spec.submission)
@@ -164,9 +168,17 @@ impl Keeper {
             cause: None,
             log_dir: format!("~/sky_logs/{name}"),
         };
-        let layout = &self.surroundings.layout;
-        record::create(layout, &record, &spec)
-            .map_err(|error| fault(&error, "write the job", &layout.job_dir(id)))?;
+        let layout = self.surroundings.layout.clone();
+        let (new, new_spec) = (record.clone(), spec.clone());
+        on_disk(move || record::create(&layout, &new, &new_spec))
+            .await
+            .map_err(|error| {
+                fault::of(
+                    &error,
+                    "write the job",
+                    &self.surroundings.layout.job_dir(id),
+                )
+            })?;
         let work = Work {
             setup: spec.setup.is_some(),
             run: spec.run.is_some(),
@@ -175,7 +187,8 @@ impl Keeper {
         self.happen(Event::Submitted {
             record: record.clone(),
             work,
-        });
+        })
+        .await;
         Ok(self.queue.record(id).cloned().unwrap_or(record))
     }
 
@@ -207,7 +220,7 @@ impl Keeper {
         self.jobs.insert(record.id, Kept { view, logs, live });
     }
 
-    fn cancel(&mut self, mut jobs: Vec<JobId>) -> Result<Vec<JobHandle>, Fault> {
+    async fn cancel(&mut self, mut jobs: Vec<JobId>) -> Result<Vec<JobHandle>, Fault> {
         if let Some(unknown) = jobs.iter().find(|id| !self.jobs.contains_key(id)) {
             let message = format!("there is no job {unknown}");
             return Err(Fault {
@@ -222,7 +235,7 @@ impl Keeper {
                 .filter(|record| !record.status.is_final());
             jobs = unfinished.map(|record| record.id).collect();
         }
-        self.happen(Event::Cancel { jobs: jobs.clone() });
+        self.happen(Event::Cancel { jobs: jobs.clone() }).await;
         Ok(jobs.iter().filter_map(|id| self.handle_of(*id)).collect())
     }
 
@@ -244,7 +257,7 @@ impl Keeper {
     }
 
     /// Carries out everything that follows from an event.
-    fn happen(&mut self, event: Event) {
+    async fn happen(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let now = now_ms();
@@ -252,16 +265,16 @@ impl Keeper {
             let (queue, effects) = step(queue, now, event);
             self.queue = queue;
             for effect in effects {
-                events.extend(self.carry_out(effect));
+                events.extend(self.carry_out(effect).await);
             }
         }
     }
 
     /// Does one thing; returns the event that comes of it at once.
-    fn carry_out(&mut self, effect: Effect) -> Option<Event> {
+    async fn carry_out(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Log(job, lines) => self.log_lines(job, &lines),
-            Effect::Save(job) => self.save(job),
+            Effect::Save(job) => self.save(job).await,
             Effect::Start(job, stage) => return self.start(job, stage),
             Effect::Terminate(job) => self.terminate(job),
             Effect::Kill(job) => {
@@ -288,7 +301,7 @@ impl Keeper {
         }
     }
 
-    fn save(&mut self, job: JobId) {
+    async fn save(&mut self, job: JobId) {
         let (Some(record), Some(kept)) = (self.queue.record(job), self.jobs.get_mut(&job)) else {
             return;
         };
@@ -296,7 +309,8 @@ impl Keeper {
         if record.status.is_final() {
             kept.live = None;
         }
-        if let Err(error) = record::save(&self.surroundings.layout, record) {
+        let (layout, record) = (self.surroundings.layout.clone(), record.clone());
+        if let Err(error) = on_disk(move || record::save(&layout, &record)).await {
             report(&format!("cannot write the record of job {job}: {error}"));
         }
     }
@@ -336,17 +350,15 @@ impl Keeper {
             pid: started.pid,
             mark,
         });
-        let (log, commands, memory) = (
-            Arc::clone(&live.log),
-            self.commands.clone(),
-            self.memory.clone(),
-        );
-        let kills = memory.as_ref().and_then(MemoryWatch::kills);
+        let (log, commands) = (Arc::clone(&live.log), self.commands.clone());
+        let witness = Witness::new(self.memory.as_ref());
         tokio::spawn(async move {
             let code = started.pump.run().await;
-            let cause = (code != 0)
-                .then(|| cause_of(code, memory.as_ref(), kills, &log))
-                .flatten();
+            let has_lost = log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .has_lost();
+            let cause = (code != 0).then(|| witness.cause(code, has_lost)).flatten();
             // The keeper is gone only when the agent is.
             let _ = commands
                 .send(Command::Event(Event::Exited { job, code, cause }))
@@ -375,47 +387,9 @@ impl Keeper {
     }
 }
 
-/// What the system knows of a failed stage beyond its code.
-fn cause_of(
-    code: i32,
-    memory: Option<&MemoryWatch>,
-    kills_before: Option<u64>,
-    log: &Mutex<JobLog>,
-) -> Option<String> {
-    if let Some(memory) = memory.filter(|memory| memory.kills() > kills_before) {
-        return Some(format!(
-            "out of memory: the kernel killed a process of the container{}",
-            memory.at_limit()
-        ));
-    }
-    if log
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .has_lost()
-    {
-        return Some("the pod's disk was full while the job ran".to_owned());
-    }
-    match code {
-        126 => Some("the command is not executable".to_owned()),
-        127 => Some("the command was not found in the image".to_owned()),
-        137 => Some("a process was killed with SIGKILL".to_owned()),
-        _ => None,
-    }
-}
-
-/// A refusal of the system as the client gets it.
-pub(crate) fn fault(error: &io::Error, what: &str, path: &std::path::Path) -> Fault {
-    let full = matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    );
-    let kind = if full {
-        FaultKind::DiskFull
-    } else {
-        FaultKind::System
-    };
-    Fault {
-        kind,
-        message: format!("cannot {what} at {}: {error}", path.display()),
-    }
+/// Does what waits for the disk on a thread of its own, so that logs and answers go on meanwhile.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("the work does not panic and is never aborted")
 }

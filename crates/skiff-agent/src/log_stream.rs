@@ -6,7 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use skiff_proto::{Fault, Frame, Response};
 
 use crate::connection::{Gone, Reply};
-use crate::keeper::{JobHandle, fault};
+use crate::fault;
+use crate::keeper::JobHandle;
 
 /// Which part of a log, and whether to wait for more.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,7 @@ pub(crate) async fn send(
 ) -> Result<Result<Response, Fault>, Gone> {
     let (mut file, mut offset) = match open(&handle, wanted) {
         Ok(opened) => opened,
-        Err(error) => return Ok(Err(fault(&error, "read the log", &handle.log))),
+        Err(error) => return Ok(Err(fault::of(&error, "read the log", &handle.log))),
     };
     let job = handle.view.borrow().record.clone();
     reply.send(Response::LogStart { job, offset }).await?;
@@ -40,7 +41,7 @@ pub(crate) async fn send(
         let mut chunk = vec![0; Frame::CHUNK];
         let count = match file.read(&mut chunk) {
             Ok(count) => count,
-            Err(error) => return Ok(Err(fault(&error, "read the log", &handle.log))),
+            Err(error) => return Ok(Err(fault::of(&error, "read the log", &handle.log))),
         };
         if count > 0 {
             offset += count as u64;

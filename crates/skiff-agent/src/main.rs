@@ -12,6 +12,7 @@ mod connection;
 mod docker_links;
 mod docker_report;
 mod environment;
+mod fault;
 mod gate;
 mod home;
 mod job_log;

@@ -41,7 +41,7 @@ pub(crate) fn create(layout: &Layout, record: &JobRecord, spec: &JobSpec) -> io:
                 write_new(&dir.join(name), text.as_bytes())?;
             }
         }
-        save(layout, record)?;
+        replace(layout, record, true)?;
         File::open(&dir)?.sync_all()?;
         File::open(layout.at(paths::JOBS))?.sync_all()
     })();
@@ -53,8 +53,14 @@ pub(crate) fn create(layout: &Layout, record: &JobRecord, spec: &JobSpec) -> io:
     result
 }
 
-/// Replaces the job's record on disk; a reader sees the old one or the new one, whole.
+/// Replaces the job's record on disk, as a whole: a reader sees the old one or the new one. The record
+/// of an ended job outlives a crash of the node from here on; for one between, any that does will do, as
+/// the job does not outlive it.
 pub(crate) fn save(layout: &Layout, record: &JobRecord) -> io::Result<()> {
+    replace(layout, record, record.status.is_final())
+}
+
+fn replace(layout: &Layout, record: &JobRecord, durably: bool) -> io::Result<()> {
     let dir = layout.job_dir(record.id);
     let (file, fresh) = (dir.join("record.json"), dir.join("record.json.tmp"));
     let bytes = serde_json::to_vec(record)?;
@@ -65,7 +71,9 @@ pub(crate) fn save(layout: &Layout, record: &JobRecord) -> io::Result<()> {
         .mode(0o600)
         .open(&fresh)?;
     out.write_all(&bytes)?;
-    out.sync_data()?;
+    if durably {
+        out.sync_data()?;
+    }
     fs::rename(fresh, file)
 }
 
@@ -107,6 +115,5 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_data()
+    file.write_all(bytes)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use skiff_proto::{Fault, FaultKind};
 
 use crate::connection::{Piece, Upload};
+use crate::fault;
 use crate::server::Service;
 use crate::workdir::{self, UnpackError};
 
@@ -59,12 +60,7 @@ fn refusal(error: &UnpackError) -> Fault {
 
 fn kind(error: &UnpackError) -> FaultKind {
     match error {
-        UnpackError::Write(_, source) | UnpackError::Place(_, source)
-            if matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
+        UnpackError::Write(_, source) | UnpackError::Place(_, source) if fault::is_full(source) => {
             FaultKind::DiskFull
         }
         UnpackError::Write(..) | UnpackError::Place(..) => FaultKind::System,

@@ -119,8 +119,8 @@ impl Queue {
         };
         job.stage = stage;
         job.record.status = status;
-        effects.push(Effect::Save(id));
         effects.push(Effect::Start(id, stage));
+        effects.push(Effect::Save(id));
     }
 
     fn exited(
