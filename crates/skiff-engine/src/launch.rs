@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Plan, compile, labels};
+use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Plan, compile};
 use skiff_kube::{ApiError, Cluster, PodState, observe};
 use skiff_proto::JobRecord;
 use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask};
@@ -12,9 +12,9 @@ use thiserror::Error;
 use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, LogOptions, Outcome, follow};
 use crate::job::{JobError, Submission, submit};
-use crate::provision::{CONTAINERS, Created, ProvisionError, create, wait_running};
+use crate::provision::{CONTAINERS, ProvisionError, create, wait_running};
 use crate::workdir::{self, WorkdirError};
-use crate::{AgentExecutable, Event, Interrupt, Reporter, User};
+use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner};
 
 /// What the user wants launched.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
             user_hash: request.user.hash.clone(),
             namespace: cluster.namespace.clone(),
             context: cluster.context.clone(),
-            launching: Some(request.now.clone()),
+            launching: Some(owner::mark(&request.now)),
             command: request.command.clone(),
         },
         agent: &AgentBuild::of(&request.agents[0].bytes, &architectures),
@@ -215,20 +215,17 @@ pub async fn launch(
     interrupt: &Interrupt,
     reporter: &dyn Reporter,
 ) -> Result<Launched, LaunchError> {
-    let mut created = Created::default();
-    let work = start(cluster, prepared, &mut created, reporter);
-    let started = match Box::pin(interrupt.unless(work)).await {
-        Some(Ok(job)) => Ok(job),
-        Some(Err(LaunchError::Provision(error))) => Err(LaunchError::Provision(error)),
+    let work = start(cluster, prepared, reporter);
+    let job = match Box::pin(interrupt.unless(work)).await {
+        Some(Ok(job)) => job,
+        Some(Err(error @ LaunchError::Provision(_))) => {
+            // The failure is what the user must know; what is left is removed by the next launch or `down`.
+            let _ = undo(cluster, prepared, reporter).await;
+            return Err(error);
+        }
         // The cluster is up: a job that could not be submitted leaves it as it is, for the next try.
         Some(Err(error)) => return Err(error),
-        None => Err(LaunchError::Interrupted {
-            undone: created.owner.is_some() || !created.pods.is_empty(),
-        }),
-    };
-    let job = match started {
-        Ok(job) => job,
-        Err(error) => return Err(undo(cluster, prepared, &created, error, reporter).await),
+        None => return Err(interrupted(cluster, prepared, reporter).await),
     };
     let Some(job) = job else {
         return Ok(Launched {
@@ -259,7 +256,6 @@ pub async fn launch(
 async fn start(
     cluster: &Cluster,
     prepared: &Prepared,
-    created: &mut Created,
     reporter: &dyn Reporter,
 ) -> Result<Option<JobRecord>, LaunchError> {
     let Prepared {
@@ -276,7 +272,7 @@ async fn start(
         reporter.event(Event::Creating {
             cluster: request.cluster.clone(),
         });
-        create(cluster, plan, &request.agents, created).await?;
+        create(cluster, plan, &request.agents).await?;
         wait_running(cluster, &pod, request.config.provision_timeout, reporter).await?;
     }
     reporter.event(Event::PodUp {
@@ -296,40 +292,38 @@ async fn start(
     let workdir = request.task.workdir.as_ref().map(PathBuf::from);
     let job = submit(cluster, &pod, workdir.as_deref(), submission, reporter).await?;
     if !running {
-        clear_launching(cluster, plan).await?;
+        owner::release(cluster, plan).await?;
     }
     Ok(job)
 }
 
-/// Tells others that this launch is through.
-async fn clear_launching(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
-    let patch = serde_json::json!({ "metadata": { "annotations": { labels::LAUNCHING: null } } });
-    match cluster.patch::<Secret>(plan.cluster.as_str(), &patch).await {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
+/// The error of a launch that the user ended, after it was undone.
+async fn interrupted(
+    cluster: &Cluster,
+    prepared: &Prepared,
+    reporter: &dyn Reporter,
+) -> LaunchError {
+    match undo(cluster, prepared, reporter).await {
+        Ok(undone) => LaunchError::Interrupted { undone },
+        Err(source) => LaunchError::NotUndone {
+            name: prepared.request.cluster.clone(),
+            source,
+        },
     }
 }
 
-/// Removes what this launch created and gives the error to show.
+/// Removes what this launch created, unless somebody else has come to use it; true if it did.
 async fn undo(
     cluster: &Cluster,
     prepared: &Prepared,
-    created: &Created,
-    error: LaunchError,
     reporter: &dyn Reporter,
-) -> LaunchError {
-    if created.owner.is_none() && created.pods.is_empty() {
-        return error;
+) -> Result<bool, ApiError> {
+    if prepared.running || !owner::is_own(cluster, &prepared.plan).await? {
+        return Ok(false);
     }
     reporter.event(Event::Undoing {
         cluster: prepared.request.cluster.clone(),
     });
-    match created.undo(cluster).await {
-        Err(source) if matches!(error, LaunchError::Interrupted { .. }) => LaunchError::NotUndone {
-            name: prepared.request.cluster.clone(),
-            source,
-        },
-        // The first failure is what the user must know; what is left is removed by the next launch or `down`.
-        _ => error,
-    }
+    owner::remove(cluster, &prepared.plan).await?;
+    Ok(true)
 }

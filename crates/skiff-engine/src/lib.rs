@@ -12,6 +12,7 @@ mod follow;
 mod interrupt;
 mod job;
 mod launch;
+mod owner;
 mod provision;
 mod session;
 mod status;

@@ -4,14 +4,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use skiff_compile::{Plan, labels};
 use skiff_kube::{ApiError, Cluster, Diagnosis, PodNews, PodState, PodUpdate, Waiting, observe};
 use skiff_schema::ProvisionTimeout;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{AgentExecutable, Event, Reporter, agents};
+use crate::{AgentExecutable, Event, Reporter, agents, owner};
 
 /// The containers whose state decides, the task's own first.
 pub(crate) const CONTAINERS: &[&str] = &[
@@ -68,82 +68,29 @@ impl ProvisionError {
     }
 }
 
-/// What a launch created, so that it can be undone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Created {
-    /// Name and uid of the owner Secret.
-    pub(crate) owner: Option<(String, String)>,
-    /// Names and uids of pods.
-    pub(crate) pods: Vec<(String, String)>,
-}
-
-impl Created {
-    /// Removes what was created, and nothing that somebody else made under the same name.
-    pub(crate) async fn undo(&self, cluster: &Cluster) -> Result<(), ApiError> {
-        for (name, uid) in &self.pods {
-            cluster.delete::<Pod>(name, Some(uid)).await?;
-        }
-        if let Some((name, uid)) = &self.owner {
-            cluster.delete::<Secret>(name, Some(uid)).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Creates whatever of the plan does not exist yet, noting it in `created` as it goes.
+/// Creates whatever of the plan does not exist yet.
 pub(crate) async fn create(
     cluster: &Cluster,
     plan: &Plan,
     executables: &[AgentExecutable],
-    created: &mut Created,
 ) -> Result<(), ProvisionError> {
     let (owner_uid, ()) = tokio::try_join!(
-        create_owner(cluster, plan, created),
+        owner::create(cluster, plan),
         agents::deliver(cluster, executables)
     )?;
     for pod in plan.pods(&owner_uid) {
-        create_pod(cluster, &pod, created).await?;
+        create_pod(cluster, &pod).await?;
     }
     Ok(())
 }
 
-/// Creates the owner, or takes over the one that somebody left or makes at this moment.
-async fn create_owner(
-    cluster: &Cluster,
-    plan: &Plan,
-    created: &mut Created,
-) -> Result<String, ApiError> {
-    let name = plan.cluster.as_str();
-    if let Some(secret) = ignore_conflict(cluster.create(&plan.owner).await)? {
-        let uid = secret.metadata.uid.unwrap_or_default();
-        created.owner = Some((name.to_owned(), uid.clone()));
-        return Ok(uid);
-    }
-    let patch = serde_json::json!({
-        "metadata": { "annotations": plan.owner.metadata.annotations },
-        "stringData": plan.owner.string_data,
-    });
-    Ok(cluster
-        .patch::<Secret>(name, &patch)
-        .await?
-        .metadata
-        .uid
-        .unwrap_or_default())
-}
-
 /// Creates a pod; one that has ended, or is on its way out, is replaced.
-async fn create_pod(
-    cluster: &Cluster,
-    pod: &Pod,
-    created: &mut Created,
-) -> Result<(), ProvisionError> {
+async fn create_pod(cluster: &Cluster, pod: &Pod) -> Result<(), ProvisionError> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     loop {
-        if let Some(pod) = ignore_conflict(cluster.create(pod).await)? {
-            created
-                .pods
-                .push((name.to_owned(), pod.metadata.uid.unwrap_or_default()));
-            return Ok(());
+        match cluster.create(pod).await {
+            Err(error) if error.is_conflict() => {}
+            result => return Ok(result.map(drop)?),
         }
         let Some(present) = cluster.get::<Pod>(name).await? else {
             continue;
@@ -170,14 +117,6 @@ pub(crate) async fn wait_gone(cluster: &Cluster, name: &str, uid: Option<&str>) 
             PodUpdate::Is(pod) if pod.metadata.uid.as_deref() != uid => return,
             PodUpdate::Is(_) | PodUpdate::Interrupted(_) => {}
         }
-    }
-}
-
-fn ignore_conflict<T>(result: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.is_conflict() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
@@ -294,12 +233,23 @@ impl Wait {
     }
 
     fn stick(&mut self, diagnosis: Diagnosis, grace: Option<Duration>, reporter: &dyn Reporter) {
-        self.say(diagnosis.cause.clone(), reporter);
-        let until = match &self.stuck {
-            Some((before, until)) if before.object == diagnosis.object => *until,
-            _ => grace.or(self.scheduling).map(|time| Instant::now() + time),
-        };
-        self.stuck = Some((diagnosis, until));
+        let before = self
+            .stuck
+            .take()
+            .filter(|(before, _)| before.object == diagnosis.object);
+        self.stuck = Some(match before {
+            // Between two tries the kubelet says only that it waits: what it said before is the cause.
+            Some((before, until)) if diagnosis.cause.ends_with("BackOff") => (before, until),
+            Some((_, until)) => {
+                self.say(diagnosis.cause.clone(), reporter);
+                (diagnosis, until)
+            }
+            None => {
+                self.say(diagnosis.cause.clone(), reporter);
+                let until = grace.or(self.scheduling).map(|time| Instant::now() + time);
+                (diagnosis, until)
+            }
+        });
     }
 
     fn news(&mut self, news: &PodNews, reporter: &dyn Reporter) {

@@ -219,7 +219,11 @@ fn image_trouble(object: String, image: &str, reason: &str, message: &str) -> Po
         "couldn't parse image",
         "is not present with pull policy of Never",
     ];
-    let text = message.trim();
+    // What the container runtime says arrives wrapped by the way it was asked.
+    let text = message
+        .rsplit_once("desc = ")
+        .map_or(message, |(_, text)| text)
+        .trim();
     let denied = ["denied", "unauthorized", "authorization", "401", "403"]
         .iter()
         .any(|word| text.contains(word));

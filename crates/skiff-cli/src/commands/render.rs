@@ -1,7 +1,7 @@
 //! `skiff render`
 
 use clap::Args;
-use skiff_compile::{AgentBuild, Amounts, ClusterFacts, Ids, Input, NodeFacts, Version, compile};
+use skiff_compile::{AgentBuild, ClusterFacts, Ids, Input, Version, compile};
 use skiff_kube::{Cluster, Selection};
 
 use crate::agent::agents;
@@ -34,22 +34,6 @@ fn version(text: &str) -> Result<Version, String> {
     }
 }
 
-/// A cluster of this version with room for anything.
-fn facts_of(version: Version) -> ClusterFacts {
-    let plenty = Amounts { milli_cpu: 1_000_000_000, bytes: 1 << 50 };
-    let node = NodeFacts {
-        name: "any".to_owned(),
-        ready: true,
-        schedulable: true,
-        os: "linux".to_owned(),
-        architecture: "amd64".to_owned(),
-        kubelet: version,
-        capacity: plenty,
-        allocatable: plenty,
-    };
-    ClusterFacts { server: version, nodes: Some(vec![node]) }
-}
-
 pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandError> {
     let task = args.task.resolve()?;
     let asked = task.context.as_deref().or(setup.context.as_deref());
@@ -60,7 +44,8 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
         let context = Cluster::context_name(&Selection::default());
         let config = configuration::load(&setup.environment, context.as_deref(), setup.printer)?;
         let namespace = config.for_context(context.as_deref()).namespace;
-        (facts_of(args.kubernetes_version), namespace.unwrap_or_else(|| "default".to_owned()), config, context.unwrap_or_default())
+        (// No node is known, so none contradicts.
+            ClusterFacts { server: args.kubernetes_version, nodes: Some(Vec::new()) }, namespace.unwrap_or_else(|| "default".to_owned()), config, context.unwrap_or_default())
     };
     let agents = agents()?;
     let architectures: Vec<&str> = agents.iter().map(|agent| agent.architecture).collect();

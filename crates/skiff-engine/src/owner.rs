@@ -1,0 +1,90 @@
+//! The owner Secret as a lock: whose launch is under way, who joins it, who may undo it.
+//!
+//! While a launch is under way the Secret carries an annotation that only this launch writes. Who finds another's
+//! fresh one joins that launch; who finds none, or one that nobody can be working under any more, takes over.
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use skiff_compile::{Plan, labels};
+use skiff_kube::{ApiError, Cluster};
+
+/// After this time a launch that has not come to its end is taken for dead.
+const STALE: SignedDuration = SignedDuration::from_mins(10);
+
+/// The mark of one launch: when it began, and something that no other has.
+pub(crate) fn mark(now: &str) -> String {
+    format!("{now} {}", uuid::Uuid::new_v4())
+}
+
+/// Creates the owner, joins a launch that is under way, or takes over what somebody left. Gives the owner's uid.
+pub(crate) async fn create(cluster: &Cluster, plan: &Plan) -> Result<String, ApiError> {
+    let name = plan.cluster.as_str();
+    loop {
+        match cluster.create(&plan.owner).await {
+            Err(error) if error.is_conflict() => {}
+            result => return Ok(result?.metadata.uid.unwrap_or_default()),
+        }
+        let Some(present) = cluster.get::<Secret>(name).await? else {
+            continue;
+        };
+        if launching(&present).is_some_and(|mark| !is_stale(mark)) {
+            return Ok(present.metadata.uid.unwrap_or_default());
+        }
+        let patch = serde_json::json!({
+            "metadata": {
+                "annotations": plan.owner.metadata.annotations,
+                // Of two that take over at the same time, one is told to look again.
+                "resourceVersion": present.metadata.resource_version,
+            },
+            "stringData": plan.owner.string_data,
+        });
+        match cluster.patch::<Secret>(name, &patch).await {
+            Err(error) if error.is_conflict() || error.is_not_found() => {}
+            result => return Ok(result?.metadata.uid.unwrap_or_default()),
+        }
+    }
+}
+
+/// Tells others that the launch is through.
+pub(crate) async fn release(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
+    let patch = serde_json::json!({ "metadata": { "annotations": { labels::LAUNCHING: null } } });
+    match cluster.patch::<Secret>(plan.cluster.as_str(), &patch).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the cluster is this launch's own: nobody else has used it since.
+pub(crate) async fn is_own(cluster: &Cluster, plan: &Plan) -> Result<bool, ApiError> {
+    let present = cluster.get::<Secret>(plan.cluster.as_str()).await?;
+    Ok(present.is_some_and(|secret| launching(&secret) == launching(&plan.owner)))
+}
+
+/// Removes the cluster.
+pub(crate) async fn remove(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
+    for pod in &plan.pods {
+        cluster
+            .delete::<Pod>(pod.metadata.name.as_deref().unwrap_or_default(), None)
+            .await?;
+    }
+    cluster
+        .delete::<Secret>(plan.cluster.as_str(), None)
+        .await?;
+    Ok(())
+}
+
+fn launching(secret: &Secret) -> Option<&str> {
+    secret
+        .metadata
+        .annotations
+        .as_ref()?
+        .get(labels::LAUNCHING)
+        .map(String::as_str)
+}
+
+fn is_stale(mark: &str) -> bool {
+    let began = mark
+        .split_once(' ')
+        .and_then(|(began, _)| began.parse::<Timestamp>().ok());
+    began.is_none_or(|began| Timestamp::now().duration_since(began) > STALE)
+}
