@@ -215,6 +215,7 @@ async fn clean_store(binaries: &Binaries, layout: &Layout, node: &crate::cluster
 /// Unmounts what the host still sees below the state folder, the deepest first.
 fn unmount_below(folder: &Path) -> Result<(), DownError> {
     let path = Path::new("/proc/self/mountinfo");
+    let folder = &fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let mounts = fs::read_to_string(path).map_err(FileError::at("read", path))?;
     for point in mount_points_below(&mounts, folder) {
         unmount(&point, UnmountFlags::DETACH).map_err(|error| DownError::Unmount {

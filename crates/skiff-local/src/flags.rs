@@ -164,7 +164,6 @@ fn controller(line: &mut Line, cluster: &Cluster, name: &str, port: u16) {
         ("bind-address", "127.0.0.1"),
         ("secure-port", &port.to_string()),
         ("leader-elect", "false"),
-        ("profiling", "false"),
     ]);
     // Until 1.22 both also served plain HTTP to everyone unless told not to; 1.24 lost the flag.
     if cluster.version() < Version::new(1, 23) {
@@ -199,7 +198,6 @@ fn controller_manager(line: &mut Line, cluster: &Cluster, pki: &Pki) {
         "requestheader-client-ca-file",
         pki.certificate("front-proxy-ca"),
     );
-    line.flag("flex-volume-plugin-dir", settings::volume_plugins(cluster));
 }
 
 fn scheduler(line: &mut Line, cluster: &Cluster) {

@@ -5,8 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    io::Read,
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Instant,
@@ -37,21 +36,6 @@ pub enum ImageError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is not an image archive.
-    #[error(
-        "{} is not an image archive: it has neither a manifest.json (docker-archive) nor an \
-         index.json (OCI)", .0.display()
-    )]
-    NotAnArchive(PathBuf),
-    /// The file cannot be read as a tar.
-    #[error("{} cannot be read as a tar archive", path.display())]
-    Tar {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
     /// containerd refused it.
     #[error("cannot import {} into node {node}", path.display())]
     Import {
@@ -159,32 +143,6 @@ fn stamp(path: &Path) -> Result<Stamp, FileError> {
         modified_seconds: metadata.mtime(),
         modified_nanoseconds: metadata.mtime_nsec(),
     })
-}
-
-/// Checks that a file is an image archive before it is sent to every node.
-pub(crate) fn check(path: &Path) -> Result<(), ImageError> {
-    let tar_error = |source| ImageError::Tar {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = File::open(path).map_err(FileError::at("open", path))?;
-    let mut magic = [0; 4];
-    let read = file.read(&mut magic).map_err(FileError::at("read", path))?;
-    if matches!(magic[..read], [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd]) {
-        // Compressed: containerd unpacks it, and is the one to complain.
-        return Ok(());
-    }
-    let file = File::open(path).map_err(FileError::at("open", path))?;
-    let mut archive = tar::Archive::new(file);
-    for entry in archive.entries_with_seek().map_err(tar_error)? {
-        let entry = entry.map_err(tar_error)?;
-        let name = entry.path().map_err(tar_error)?;
-        let name = name.strip_prefix("./").unwrap_or(&name);
-        if name == Path::new("manifest.json") || name == Path::new("index.json") {
-            return Ok(());
-        }
-    }
-    Err(ImageError::NotAnArchive(path.to_owned()))
 }
 
 /// The store of one running node.
@@ -337,37 +295,6 @@ fn images_named(said: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tar_with(folder: &Path, name: &str) -> PathBuf {
-        let path = folder.join("a.tar");
-        let mut builder = tar::Builder::new(File::create(&path).unwrap());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(2);
-        builder.append_data(&mut header, name, &b"{}"[..]).unwrap();
-        builder.finish().unwrap();
-        path
-    }
-
-    #[test]
-    fn both_kinds_of_archive_are_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["manifest.json", "index.json"] {
-            check(&tar_with(folder.path(), name)).unwrap();
-        }
-    }
-
-    #[test]
-    fn what_is_no_image_archive_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = check(&tar_with(folder.path(), "etc/passwd")).unwrap_err();
-        assert!(matches!(error, ImageError::NotAnArchive(_)));
-        let text = folder.path().join("b.tar");
-        fs::write(&text, "this is no archive at all".repeat(100)).unwrap();
-        let error = check(&text).unwrap_err();
-        assert!(error.to_string().contains("b.tar"), "{error}");
-        let error = check(&folder.path().join("none.tar")).unwrap_err();
-        assert!(error.to_string().contains("none.tar"), "{error}");
-    }
 
     #[test]
     fn a_changed_file_or_a_lost_image_is_not_covered() {

@@ -11,6 +11,7 @@
 
 mod address;
 mod api;
+mod archive;
 mod binaries;
 mod cgroup;
 mod cluster;
@@ -44,6 +45,7 @@ mod version;
 
 pub use address::{Cidr, CidrError, ClusterRange};
 pub use api::ApiError;
+pub use archive::ArchiveError;
 pub use binaries::MissingBinaries;
 pub use cgroup::CgroupError;
 pub use command::CommandError;

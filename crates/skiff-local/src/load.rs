@@ -6,12 +6,13 @@ use futures::future::try_join_all;
 use thiserror::Error;
 
 use crate::{
+    archive::{self, ArchiveError},
     binaries::{Binaries, MissingBinaries},
     cluster::Cluster,
     component::Component,
     event::{Event, Events},
     file::FileError,
-    images::{self, ImageError, Store},
+    images::{ImageError, Store},
     lock::Lock,
     machine::{self, Machine},
     name::ClusterName,
@@ -46,6 +47,9 @@ pub enum LoadError {
     /// The cluster's record cannot be used.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// A file is not an image archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A file cannot be loaded.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -80,7 +84,7 @@ pub async fn load(
         return Err(LoadError::NoCluster(name.clone()));
     }
     for path in files {
-        images::check(path)?;
+        archive::check(path)?;
     }
     let waiting = || events(Event::WaitingForOther { name: name.clone() });
     let _lock = Lock::acquire(layout.lock(), waiting).await?;

@@ -104,6 +104,14 @@ pub(crate) async fn make_host(
     cluster: &Cluster,
     resolver: &Resolver,
 ) -> Result<(), NetworkError> {
+    if !Path::new("/proc/sys/net/bridge").exists() {
+        // Without it a Service does not lead to a pod on the same node. Where modules cannot be
+        // loaded, all else still works.
+        let _ = Invocation::new("/sbin/modprobe")
+            .args(["br_netfilter"])
+            .run()
+            .await;
+    }
     let ip = Invocation::new(binaries.path("ip")).args(["-batch", "-"]);
     let exists = interface_exists(&cluster.layout.bridge());
     ip.run_with_text(&host_batch(cluster, exists)).await?;

@@ -152,9 +152,7 @@ impl<'a> Raise<'a> {
         self.serve(Component::ApiServer, host, ports.api).await?;
         let ready = administrator.wait_ready(&self.state);
         self.wait("the API server does not answer", ready).await?;
-        (self.events)(Event::ApiReady {
-            after: self.start.elapsed(),
-        });
+        self.tell(|after| Event::ApiReady { after });
         let loopback = Ipv4Addr::LOCALHOST;
         tokio::try_join!(
             self.serve(
@@ -247,10 +245,15 @@ impl<'a> Raise<'a> {
             let listens = listens(Ipv4Addr::LOCALHOST, port);
             self.wait("a controller does not listen", listens).await?;
         }
-        (self.events)(Event::NodesReady {
-            after: self.start.elapsed(),
-        });
+        self.tell(|after| Event::NodesReady { after });
         Ok(())
+    }
+
+    /// Tells of progress, unless everything ran already.
+    fn tell(&self, event: impl FnOnce(Duration) -> Event) {
+        if self.started.lock().is_ok_and(|started| !started.is_empty()) {
+            (self.events)(event(self.start.elapsed()));
+        }
     }
 
     async fn images(&self, node: &Node, files: &[PathBuf]) -> Result<(), UpError> {

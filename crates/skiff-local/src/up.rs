@@ -228,12 +228,9 @@ pub async fn up(
     let recorded = record
         .as_ref()
         .map(|record| record.kubernetes_folder.as_path());
-    let first: Vec<&Path> = options
-        .bin_dir
-        .as_deref()
-        .into_iter()
-        .chain(recorded)
-        .collect();
+    let named = options.bin_dir.as_deref();
+    let named = named.map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.into()));
+    let first: Vec<&Path> = named.as_deref().into_iter().chain(recorded).collect();
     let binaries = Binaries::find(machine, &first)?;
     let (kubernetes, containerd) = tokio::try_join!(
         version_of(binaries.path("kube-apiserver")),
@@ -261,11 +258,18 @@ pub async fn up(
     )?;
     let files = images::files_of_version(&machine.images(), IMAGE_VERSION);
     let started = raise.run(&files).await?;
-    finish(machine, &mut cluster, events).await?;
+    finish(machine, &mut cluster).await?;
+    let context = cluster.layout.name().context();
+    if !started.is_empty() {
+        events(Event::ContextWritten {
+            context: context.clone(),
+            kubeconfig: machine.kubeconfig().to_owned(),
+        });
+    }
     Ok(UpReport {
         started,
         existed,
-        context: cluster.layout.name().context(),
+        context,
         kubernetes: cluster.record.kubernetes.clone(),
         nodes: cluster.record.nodes,
         egress: cluster.record.egress,
@@ -332,11 +336,7 @@ async fn version_of(program: &Path) -> Result<Version, UpError> {
 }
 
 /// Writes what users and the CLI read: the context and its configuration layer.
-async fn finish(
-    machine: &Machine,
-    cluster: &mut Cluster,
-    events: Events<'_>,
-) -> Result<(), UpError> {
+async fn finish(machine: &Machine, cluster: &mut Cluster) -> Result<(), UpError> {
     let configuration = images::configuration(&machine.images(), IMAGE_VERSION);
     file::write(&cluster.layout.config(), &configuration)?;
     let entry = api::kubeconfig_entry(cluster)?;
@@ -345,10 +345,5 @@ async fn finish(
         .kubeconfig()
         .clone_into(&mut cluster.record.kubeconfig);
     cluster.record.previous_context = previous.or(cluster.record.previous_context.take());
-    cluster.record.write(&cluster.layout)?;
-    events(Event::ContextWritten {
-        context: entry.name,
-        kubeconfig: machine.kubeconfig().to_owned(),
-    });
-    Ok(())
+    Ok(cluster.record.write(&cluster.layout)?)
 }
