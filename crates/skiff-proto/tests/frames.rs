@@ -1,0 +1,258 @@
+//! Frames survive every way of cutting the bytes, and no bytes bring the decoder down.
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+use skiff_proto::{
+    Decoder, DockerState, Fault, FaultKind, Frame, FrameError, Hello, JobRecord, JobSpec,
+    JobStatus, LogSource, MAX_FRAME, Request, Response,
+};
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,20}"
+}
+
+fn status() -> impl Strategy<Value = JobStatus> {
+    prop_oneof![
+        Just(JobStatus::Init),
+        Just(JobStatus::Pending),
+        Just(JobStatus::SettingUp),
+        Just(JobStatus::Running),
+        Just(JobStatus::FailedDriver),
+        Just(JobStatus::Succeeded),
+        Just(JobStatus::Failed),
+        Just(JobStatus::FailedSetup),
+        Just(JobStatus::Cancelled),
+    ]
+}
+
+fn spec() -> impl Strategy<Value = JobSpec> {
+    (
+        text(),
+        option::of(text()),
+        text(),
+        option::of(text()),
+        option::of(text()),
+        btree_map(text(), text(), 0..4),
+    )
+        .prop_map(|(submission, name, user, setup, run, env)| JobSpec {
+            submission,
+            name,
+            user,
+            setup,
+            run,
+            env,
+            resources: "1x(cpus=2)".into(),
+        })
+}
+
+fn record() -> impl Strategy<Value = JobRecord> {
+    (
+        any::<u64>(),
+        text(),
+        status(),
+        any::<u64>(),
+        option::of(any::<u64>()),
+        option::of(any::<i32>()),
+        option::of(text()),
+    )
+        .prop_map(
+            |(id, submission, status, submitted_ms, ended_ms, exit_code, cause)| JobRecord {
+                id,
+                submission,
+                name: cause.clone(),
+                user: "ann".into(),
+                resources: String::new(),
+                status,
+                submitted_ms,
+                started_ms: ended_ms,
+                ended_ms,
+                exit_code,
+                cause,
+                log_dir: "~/sky_logs/1-None".into(),
+            },
+        )
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let source = prop_oneof![
+        Just(LogSource::Latest),
+        any::<u64>().prop_map(LogSource::Id),
+        text().prop_map(LogSource::Submission),
+    ];
+    prop_oneof![
+        Just(Request::Workdir),
+        spec().prop_map(|job| Request::Submit { job }),
+        (
+            source,
+            any::<u64>(),
+            option::of(any::<u64>()),
+            any::<bool>()
+        )
+            .prop_map(|(job, offset, tail, follow)| Request::Logs {
+                job,
+                offset,
+                tail,
+                follow
+            }),
+        Just(Request::Queue),
+        vec(any::<u64>(), 0..4).prop_map(|jobs| Request::Cancel { jobs }),
+        Just(Request::Docker),
+        Just(Request::Shutdown),
+    ]
+}
+
+fn response() -> impl Strategy<Value = Response> {
+    let kind = prop_oneof![
+        Just(FaultKind::Unsupported),
+        Just(FaultKind::NotFound),
+        Just(FaultKind::Invalid),
+        Just(FaultKind::DiskFull),
+        Just(FaultKind::System),
+        Just(FaultKind::ShuttingDown),
+    ];
+    let state = prop_oneof![
+        Just(DockerState::Off),
+        Just(DockerState::Starting),
+        Just(DockerState::Ready),
+        text().prop_map(|log| DockerState::Failed { log }),
+    ];
+    prop_oneof![
+        Just(Response::Done),
+        record().prop_map(|job| Response::Submitted { job }),
+        (record(), any::<u64>()).prop_map(|(job, offset)| Response::LogStart { job, offset }),
+        record().prop_map(|job| Response::LogEnd { job }),
+        vec(record(), 0..3).prop_map(|jobs| Response::Jobs { jobs }),
+        state.prop_map(|state| Response::Docker { state }),
+        (kind, text()).prop_map(|(kind, message)| Response::Failed {
+            fault: Fault { kind, message }
+        }),
+    ]
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        (any::<u16>(), text(), text()).prop_map(|(protocol, build, boot)| Frame::Hello(Hello {
+            protocol,
+            build,
+            boot
+        })),
+        (any::<u32>(), request()).prop_map(|(id, request)| Frame::Request(id, request)),
+        (any::<u32>(), response()).prop_map(|(id, response)| Frame::Response(id, response)),
+        (any::<u32>(), vec(any::<u8>(), 0..300)).prop_map(|(id, bytes)| Frame::Data(id, bytes)),
+        any::<u32>().prop_map(Frame::End),
+        (any::<u32>(), any::<u32>()).prop_map(|(id, bytes)| Frame::Credit(id, bytes)),
+        any::<u32>().prop_map(Frame::Cancel),
+        Just(Frame::Ping),
+        Just(Frame::Pong),
+    ]
+}
+
+/// All frames that these pieces bring.
+fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Frame> {
+    let mut decoder = Decoder::default();
+    let mut frames = Vec::new();
+    for piece in pieces {
+        decoder.push(piece);
+        while let Some(frame) = decoder.next_frame().expect("only whole frames were sent") {
+            frames.push(frame);
+        }
+    }
+    assert!(!decoder.is_midway());
+    frames
+}
+
+proptest! {
+    #[test]
+    fn frames_come_out_as_they_went_in_however_they_are_cut(
+        frames in vec(frame(), 0..6),
+        sizes in vec(1_usize..40, 1..20),
+    ) {
+        let mut bytes = Vec::new();
+        for frame in &frames {
+            frame.encode(&mut bytes);
+        }
+        let mut rest = bytes.as_slice();
+        let mut sizes = sizes.iter().cycle();
+        let pieces = std::iter::from_fn(|| {
+            let size = rest.len().min(*sizes.next()?);
+            let (piece, next) = rest.split_at(size);
+            rest = next;
+            (!piece.is_empty()).then_some(piece)
+        });
+        assert_eq!(decode(pieces), frames);
+        assert_eq!(decode(std::iter::once(bytes.as_slice())), frames);
+    }
+
+    #[test]
+    fn no_bytes_bring_the_decoder_down(pieces in vec(vec(any::<u8>(), 0..50), 0..20)) {
+        let mut decoder = Decoder::default();
+        for piece in &pieces {
+            decoder.push(piece);
+            while let Ok(Some(_)) = decoder.next_frame() {}
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_another_frame_or_an_error(
+        frame in frame(),
+        at in any::<proptest::sample::Index>(),
+        flip in 1_u8..,
+    ) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let mut decoder = Decoder::default();
+        decoder.push(&bytes);
+        while let Ok(Some(_)) = decoder.next_frame() {}
+    }
+}
+
+#[test]
+fn an_unknown_request_names_its_id_and_the_next_frame_follows() {
+    let mut bytes = Vec::new();
+    Frame::Request(7, Request::Queue).encode(&mut bytes);
+    let text = bytes.len() - "queue\"}".len();
+    bytes[text..text + 5].copy_from_slice(b"dance");
+    Frame::Ping.encode(&mut bytes);
+    let mut decoder = Decoder::default();
+    decoder.push(&bytes);
+    assert!(matches!(
+        decoder.next_frame(),
+        Err(FrameError::Request { id: 7, .. })
+    ));
+    assert_eq!(decoder.next_frame().expect("a frame"), Some(Frame::Ping));
+}
+
+#[test]
+fn impossible_lengths_are_refused_before_they_are_waited_for() {
+    for length in [0, 4, u32::try_from(MAX_FRAME + 1).expect("small"), u32::MAX] {
+        let mut decoder = Decoder::default();
+        decoder.push(&length.to_le_bytes());
+        assert!(
+            matches!(decoder.next_frame(), Err(FrameError::Length(_))),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn a_message_with_more_fields_than_known_is_read() {
+    let payload = br#"{"protocol":2,"build":"next","boot":"b","colour":"red"}"#;
+    let mut bytes = u32::try_from(5 + payload.len())
+        .expect("small")
+        .to_le_bytes()
+        .to_vec();
+    bytes.extend_from_slice(&[1, 0, 0, 0, 0]);
+    bytes.extend_from_slice(payload);
+    let hello = Hello {
+        protocol: 2,
+        build: "next".into(),
+        boot: "b".into(),
+    };
+    assert_eq!(
+        decode(std::iter::once(bytes.as_slice())),
+        [Frame::Hello(hello)]
+    );
+}
