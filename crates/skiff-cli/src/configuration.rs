@@ -29,14 +29,23 @@ pub(crate) fn load(
 fn files(environment: &Environment, context: Option<&str>) -> Vec<PathBuf> {
     let local = context
         .and_then(|context| context.strip_prefix("skiff-"))
-        .map(|name| environment.skiff_home.join("local").join(name).join("config.yaml"));
+        .map(|name| {
+            environment
+                .skiff_home
+                .join("local")
+                .join(name)
+                .join("config.yaml")
+        });
     let own = environment.skiff_home.join("config.yaml");
     let user = match &environment.global_config {
         Some(path) => path.clone(),
         None if own.exists() => own,
         None => environment.home.join(".sky/config.yaml"),
     };
-    let project = environment.project_config.clone().unwrap_or_else(|| PathBuf::from(".sky.yaml"));
+    let project = environment
+        .project_config
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(".sky.yaml"));
     local.into_iter().chain([user, project]).collect()
 }
 
@@ -44,6 +53,9 @@ fn read(path: &Path) -> Result<Option<String>, CommandError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(CommandError::failure(format!("cannot read {}: {error}", path.display()), None)),
+        Err(error) => Err(CommandError::failure(
+            format!("cannot read {}: {error}", path.display()),
+            None,
+        )),
     }
 }

@@ -24,12 +24,18 @@ pub(crate) struct Environment {
 impl Environment {
     pub(crate) fn read() -> Self {
         let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let home = path("HOME").unwrap_or_else(|| PathBuf::from("/"));
         Self {
             skiff_home: path("SKIFF_HOME").unwrap_or_else(|| home.join(".skiff")),
             home,
-            user: text("USER").or_else(|| text("LOGNAME")).unwrap_or_else(name_of_user),
+            user: text("USER")
+                .or_else(|| text("LOGNAME"))
+                .unwrap_or_else(name_of_user),
             user_id: text("SKYPILOT_USER_ID"),
             global_config: path("SKYPILOT_GLOBAL_CONFIG"),
             project_config: path("SKYPILOT_PROJECT_CONFIG"),

@@ -14,7 +14,11 @@ pub(crate) enum CommandError {
     /// A file of the user's is wrong; every fault has its place.
     Faults(Box<Faults>),
     /// Anything else, with what the user can do about it.
-    Failed { error: Box<dyn Error + Send + Sync>, hint: Option<String>, exit: ExitStatus },
+    Failed {
+        error: Box<dyn Error + Send + Sync>,
+        hint: Option<String>,
+        exit: ExitStatus,
+    },
 }
 
 /// An error that knows what the user can do about it.
@@ -28,7 +32,11 @@ pub(crate) trait Hinted: Error + Send + Sync + 'static {
 
 impl<E: Hinted> From<E> for CommandError {
     fn from(error: E) -> Self {
-        Self::Failed { hint: error.hint(), exit: error.exit(), error: Box::new(error) }
+        Self::Failed {
+            hint: error.hint(),
+            exit: error.exit(),
+            error: Box::new(error),
+        }
     }
 }
 
@@ -106,12 +114,20 @@ fn follow_exit(error: &skiff_engine::FollowError) -> ExitStatus {
 impl CommandError {
     /// A mistake on the command line, or something that only the user can set right.
     pub(crate) fn usage(message: impl Into<String>, hint: Option<String>) -> Self {
-        Self::Failed { error: message.into().into(), hint, exit: ExitStatus::Usage }
+        Self::Failed {
+            error: message.into().into(),
+            hint,
+            exit: ExitStatus::Usage,
+        }
     }
 
     /// A failure outside of any use case, such as a file that cannot be read.
     pub(crate) fn failure(message: impl Into<String>, hint: Option<String>) -> Self {
-        Self::Failed { error: message.into().into(), hint, exit: ExitStatus::Failure }
+        Self::Failed {
+            error: message.into().into(),
+            hint,
+            exit: ExitStatus::Failure,
+        }
     }
 
     pub(crate) fn exit_status(&self) -> ExitStatus {
@@ -127,8 +143,10 @@ impl CommandError {
             Self::Faults(faults) => Some(render_faults(faults.as_ref())),
             Self::Failed { error, hint, .. } => {
                 // The reader of our output went away, as `head` does: that is no trouble to report.
-                let broken = chain(error.as_ref()).iter()
-                    .any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe));
+                let broken = chain(error.as_ref()).iter().any(|e| {
+                    e.downcast_ref::<std::io::Error>()
+                        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+                });
                 (!broken).then(|| render_chain(error.as_ref(), hint.as_deref()))
             }
         }
@@ -138,12 +156,17 @@ impl CommandError {
 /// Each fault with its place in the file, then how many they are.
 fn render_faults(faults: &dyn Diagnostic) -> String {
     let watched = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let theme =
-        if watched { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let theme = if watched {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
     let handler = GraphicalReportHandler::new_themed(theme);
     let mut text = String::new();
     for fault in faults.related().into_iter().flatten() {
-        handler.render_report(&mut text, fault).expect("a String takes every write");
+        handler
+            .render_report(&mut text, fault)
+            .expect("a String takes every write");
         text.push('\n');
     }
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));

@@ -35,7 +35,12 @@ fn main() -> ExitCode {
         .expect("a runtime needs only memory and an epoll instance");
     let status = runtime.block_on(async {
         let interrupt = Interrupt::default();
-        let setup = Setup { environment, printer, interrupt: interrupt.clone(), context: cli.context.clone() };
+        let setup = Setup {
+            environment,
+            printer,
+            interrupt: interrupt.clone(),
+            context: cli.context.clone(),
+        };
         tokio::select! {
             result = commands::run(cli.command, &setup) => match result {
                 Ok(status) => status,

@@ -6,7 +6,10 @@ use std::io::{self, IsTerminal, Write};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer;
 
-#[expect(clippy::unused_self, reason = "whoever holds a printer may print, nobody else")]
+#[expect(
+    clippy::unused_self,
+    reason = "whoever holds a printer may print, nobody else"
+)]
 impl Printer {
     /// A command's result. A reader that has gone away is no error of ours.
     pub(crate) fn data(self, text: &str) {
@@ -44,6 +47,9 @@ impl Printer {
         let _ = write!(anstream::stderr().lock(), "{question} [Y/n]: ");
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).ok()?;
-        Some(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") && answer.ends_with('\n'))
+        Some(
+            matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes")
+                && answer.ends_with('\n'),
+        )
     }
 }

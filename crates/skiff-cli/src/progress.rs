@@ -24,7 +24,10 @@ struct State {
 
 impl Progress {
     pub(crate) fn new(printer: Printer) -> Self {
-        Self { printer, state: Mutex::default() }
+        Self {
+            printer,
+            state: Mutex::default(),
+        }
     }
 
     /// Takes the spinner away, before other text is written.
@@ -46,7 +49,8 @@ impl Progress {
         }
         let mut state = self.lock();
         let spinner = state.spinner.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is well-formed");
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+                .expect("the template is well-formed");
             let spinner = ProgressBar::new_spinner().with_style(style);
             spinner.enable_steady_tick(Duration::from_millis(100));
             spinner
@@ -73,9 +77,19 @@ impl Reporter for Progress {
             Event::Note(text) => self.done(&format!("note: {text}")),
             Event::Creating { cluster } => self.busy(format!("Launching {cluster}")),
             Event::Waiting(what) => self.busy(format!("Launching ({what})")),
-            Event::PodUp { cluster, reused: false } => self.done(&format!("✓ Cluster launched: {cluster}.")),
-            Event::PodUp { cluster, reused: true } => self.done(&format!("✓ Cluster is up: {cluster}.")),
-            Event::WorkdirSynced { files, bytes, elapsed } => self.done(&format!(
+            Event::PodUp {
+                cluster,
+                reused: false,
+            } => self.done(&format!("✓ Cluster launched: {cluster}.")),
+            Event::PodUp {
+                cluster,
+                reused: true,
+            } => self.done(&format!("✓ Cluster is up: {cluster}.")),
+            Event::WorkdirSynced {
+                files,
+                bytes,
+                elapsed,
+            } => self.done(&format!(
                 "✓ Synced workdir: {files} files, {}, {:.1} s.",
                 size(bytes),
                 elapsed.as_secs_f32()
@@ -91,7 +105,9 @@ impl Reporter for Progress {
                 self.lock().disconnected = false;
                 self.done("✓ Connected again.");
             }
-            Event::Undoing { cluster } => self.busy(format!("Removing what was created of {cluster}")),
+            Event::Undoing { cluster } => {
+                self.busy(format!("Removing what was created of {cluster}"));
+            }
             Event::TakingDown { cluster } => self.busy(format!("Taking down {cluster}")),
         }
     }
@@ -108,7 +124,11 @@ fn size(bytes: u64) -> String {
     let mut amount = bytes as f64;
     for unit in ["B", "KB", "MB"] {
         if amount < 1000.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{amount:.1} {unit}") };
+            return if unit == "B" {
+                format!("{bytes} B")
+            } else {
+                format!("{amount:.1} {unit}")
+            };
         }
         amount /= 1000.0;
     }

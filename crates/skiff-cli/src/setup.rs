@@ -23,14 +23,24 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn user(&self) -> User {
         let name = self.environment.user.clone();
-        let hash = self.environment.user_id.clone().unwrap_or_else(|| user_hash(&name));
+        let hash = self
+            .environment
+            .user_id
+            .clone()
+            .unwrap_or_else(|| user_hash(&name));
         User { name, hash }
     }
 
     /// The configuration for a context, and the cluster that both choose.
-    pub(crate) async fn connect(&self, context: Option<&str>) -> Result<(Cluster, Config), CommandError> {
+    pub(crate) async fn connect(
+        &self,
+        context: Option<&str>,
+    ) -> Result<(Cluster, Config), CommandError> {
         let context = context.or(self.context.as_deref()).map(str::to_owned);
-        let mut selection = Selection { context, namespace: None };
+        let mut selection = Selection {
+            context,
+            namespace: None,
+        };
         let name = Cluster::context_name(&selection);
         let config = configuration::load(&self.environment, name.as_deref(), self.printer)?;
         selection.namespace = config.for_context(name.as_deref()).namespace;

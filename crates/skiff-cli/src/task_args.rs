@@ -69,9 +69,13 @@ impl TaskArgs {
 
     /// The file that the only argument names: by its ending, so that a typo is no command.
     fn file(&self) -> Result<Option<PathBuf>, CommandError> {
-        let [only] = self.entrypoint.as_slice() else { return Ok(None) };
+        let [only] = self.entrypoint.as_slice() else {
+            return Ok(None);
+        };
         let path = Path::new(only);
-        let yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let yaml = path
+            .extension()
+            .is_some_and(|ending| ending == "yaml" || ending == "yml");
         if yaml && !only.contains(char::is_whitespace) && !path.is_file() {
             return Err(CommandError::usage(
                 format!("there is no file {only}"),
@@ -115,8 +119,9 @@ fn own_variable(name: &str) -> Result<String, CommandError> {
 }
 
 fn read(path: &Path) -> Result<Task, CommandError> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| CommandError::failure(format!("cannot read {}: {error}", path.display()), None))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        CommandError::failure(format!("cannot read {}: {error}", path.display()), None)
+    })?;
     Ok(Task::read_bytes(&path.display().to_string(), &bytes)?)
 }
 
@@ -126,9 +131,17 @@ fn env_line(line: &str) -> Result<Option<(String, String)>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=').ok_or(line)?;
+    let (name, value) = line
+        .strip_prefix("export ")
+        .unwrap_or(line)
+        .split_once('=')
+        .ok_or(line)?;
     let value = value.trim();
-    let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    let quoted = |quote: char| {
+        value
+            .strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote))
+    };
     let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
     Ok(Some((name.trim().to_owned(), value.to_owned())))
 }
@@ -141,7 +154,10 @@ mod tests {
     fn env_lines_are_read_as_dotenv_files_write_them() {
         let pair = |name: &str, value: &str| Ok(Some((name.to_owned(), value.to_owned())));
         assert_eq!(env_line("A=1"), pair("A", "1"));
-        assert_eq!(env_line(" export B = \"two words\" "), pair("B", "two words"));
+        assert_eq!(
+            env_line(" export B = \"two words\" "),
+            pair("B", "two words")
+        );
         assert_eq!(env_line("C='x=y'"), pair("C", "x=y"));
         assert_eq!(env_line("D="), pair("D", ""));
         assert_eq!(env_line("# note"), Ok(None));

@@ -26,15 +26,27 @@ pub(crate) async fn run(args: CancelArgs, setup: &Setup) -> Result<(), CommandEr
     let what = match args.jobs.as_slice() {
         _ if args.all => "all unfinished jobs".to_owned(),
         [] => "the newest unfinished job".to_owned(),
-        jobs => format!("job {}", jobs.iter().map(JobId::to_string).collect::<Vec<_>>().join(", ")),
+        jobs => format!(
+            "job {}",
+            jobs.iter()
+                .map(JobId::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     };
     if !args.yes {
-        match setup.printer.confirm(&format!("Cancelling {what} on cluster '{}'. Proceed?", args.cluster)) {
+        match setup.printer.confirm(&format!(
+            "Cancelling {what} on cluster '{}'. Proceed?",
+            args.cluster
+        )) {
             Some(true) => {}
             Some(false) => return Ok(()),
             None => {
                 let hint = Some("`-y` cancels without asking".to_owned());
-                return Err(CommandError::usage("nobody can be asked: standard input is no terminal", hint));
+                return Err(CommandError::usage(
+                    "nobody can be asked: standard input is no terminal",
+                    hint,
+                ));
             }
         }
     }
@@ -49,7 +61,9 @@ pub(crate) async fn run(args: CancelArgs, setup: &Setup) -> Result<(), CommandEr
         setup.printer.note("There is nothing to cancel.");
     }
     for job in cancelled {
-        setup.printer.note(&format!("✓ Job {}: {}", job.id, job.status));
+        setup
+            .printer
+            .note(&format!("✓ Job {}: {}", job.id, job.status));
     }
     Ok(())
 }

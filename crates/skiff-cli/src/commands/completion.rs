@@ -7,8 +7,10 @@ use crate::cli::Cli;
 use crate::printer::Printer;
 
 #[derive(Debug, Args)]
-#[command(after_help = "bash:  source <(skiff completion bash)\nzsh:   skiff completion zsh > ~/.zfunc/_skiff\n\
-                        fish:  skiff completion fish > ~/.config/fish/completions/skiff.fish")]
+#[command(
+    after_help = "bash:  source <(skiff completion bash)\nzsh:   skiff completion zsh > ~/.zfunc/_skiff\n\
+                        fish:  skiff completion fish > ~/.config/fish/completions/skiff.fish"
+)]
 pub(crate) struct CompletionArgs {
     /// Which shell
     shell: Shell,

@@ -21,16 +21,30 @@ pub(crate) struct DownArgs {
 
 pub(crate) async fn run(args: DownArgs, setup: &Setup) -> Result<(), CommandError> {
     let (cluster, _) = setup.connect(None).await?;
-    let patterns = if args.all { vec!["*".to_owned()] } else { args.clusters };
+    let patterns = if args.all {
+        vec!["*".to_owned()]
+    } else {
+        args.clusters
+    };
     let found = Downed::find(&cluster, &setup.user(), &patterns).await?;
-    let names: Vec<&str> = found.clusters.iter().map(|cluster| cluster.record.name.as_str()).collect();
+    let names: Vec<&str> = found
+        .clusters
+        .iter()
+        .map(|cluster| cluster.record.name.as_str())
+        .collect();
     if !names.is_empty() && !args.yes {
-        match setup.printer.confirm(&format!("Taking down {}. Proceed?", names.join(", "))) {
+        match setup
+            .printer
+            .confirm(&format!("Taking down {}. Proceed?", names.join(", ")))
+        {
             Some(true) => {}
             Some(false) => return Ok(()),
             None => {
                 let hint = Some("`-y` takes them down without asking".to_owned());
-                return Err(CommandError::usage("nobody can be asked: standard input is no terminal", hint));
+                return Err(CommandError::usage(
+                    "nobody can be asked: standard input is no terminal",
+                    hint,
+                ));
             }
         }
     }
@@ -39,7 +53,9 @@ pub(crate) async fn run(args: DownArgs, setup: &Setup) -> Result<(), CommandErro
         let result = down(&cluster, skiff, &progress).await;
         progress.clear();
         if result.is_ok() {
-            setup.printer.note(&format!("✓ Cluster {} is down.", skiff.record.name));
+            setup
+                .printer
+                .note(&format!("✓ Cluster {} is down.", skiff.record.name));
         }
         result
     });
@@ -53,7 +69,10 @@ pub(crate) async fn run(args: DownArgs, setup: &Setup) -> Result<(), CommandErro
         && !args.all
     {
         return Err(CommandError::failure(
-            format!("there is no cluster `{missing}` in namespace {} of context {}", cluster.namespace, cluster.context),
+            format!(
+                "there is no cluster `{missing}` in namespace {} of context {}",
+                cluster.namespace, cluster.context
+            ),
             Some("`skiff status` lists your clusters".to_owned()),
         ));
     }

@@ -24,16 +24,25 @@ pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, Com
     if args.task.is_empty() {
         return Err(CommandError::usage(
             "there is nothing to run",
-            Some(format!("skiff exec {} COMMAND, or a task YAML", args.cluster)),
+            Some(format!(
+                "skiff exec {} COMMAND, or a task YAML",
+                args.cluster
+            )),
         ));
     }
     let task = args.task.resolve()?;
     let (cluster, _) = setup.connect(task.context.as_deref()).await?;
-    let request =
-        ExecRequest { cluster: args.cluster.clone(), task, user: setup.user(), detach: args.detach_run };
+    let request = ExecRequest {
+        cluster: args.cluster.clone(),
+        task,
+        user: setup.user(),
+        detach: args.detach_run,
+    };
     let progress = setup.progress();
     let result = exec(&cluster, &request, &setup.interrupt, &progress).await;
     progress.clear();
     let (_, outcome) = result?;
-    Ok(outcome.map_or(ExitStatus::Success, |outcome| conclude(&outcome, &args.cluster, setup.printer)))
+    Ok(outcome.map_or(ExitStatus::Success, |outcome| {
+        conclude(&outcome, &args.cluster, setup.printer)
+    }))
 }

@@ -59,7 +59,9 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
     };
     let prepared = prepared?;
     if prepared.existing.is_none() && (args.dryrun || !args.yes) {
-        setup.printer.note(&considered(&request.task, &cluster.context));
+        setup
+            .printer
+            .note(&considered(&request.task, &cluster.context));
     }
     if args.dryrun {
         explain_dryrun(setup, &prepared, &name);
@@ -77,7 +79,9 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
         _ => ExitStatus::Success,
     };
     if status != ExitStatus::Interrupted {
-        setup.printer.note(&useful_commands(&name, launched.job.map(|job| job.id)));
+        setup
+            .printer
+            .note(&useful_commands(&name, launched.job.map(|job| job.id)));
     }
     Ok(status)
 }
@@ -85,7 +89,10 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
 fn confirmed(setup: &Setup, name: &str) -> Result<bool, CommandError> {
     let question = format!("Launching a new cluster '{name}'. Proceed?");
     setup.printer.confirm(&question).ok_or_else(|| {
-        CommandError::usage("nobody can be asked: standard input is no terminal", Some("`-y` launches without asking".to_owned()))
+        CommandError::usage(
+            "nobody can be asked: standard input is no terminal",
+            Some("`-y` launches without asking".to_owned()),
+        )
     })
 }
 
@@ -95,13 +102,18 @@ fn explain_dryrun(setup: &Setup, prepared: &Prepared, name: &str) {
     }
     setup.printer.note(&match prepared.existing {
         Some(_) => format!("The task would run on the existing cluster '{name}'."),
-        None => format!("A new cluster '{name}' would be launched. `skiff render` prints its objects."),
+        None => {
+            format!("A new cluster '{name}' would be launched. `skiff render` prints its objects.")
+        }
     });
 }
 
 /// The one candidate, as SkyPilot's optimizer shows it.
 fn considered(task: &ResolvedTask, context: &str) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "CPUs and gigabytes, shown with at most three decimals")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "CPUs and gigabytes, shown with at most three decimals"
+    )]
     let (cpus, memory) = (task.milli_cpu as f64 / 1e3, task.memory_bytes as f64 / 1e9);
     let memory = (memory * 1e3).round() / 1e3;
     let row = vec![
@@ -113,20 +125,31 @@ fn considered(task: &ResolvedTask, context: &str) -> String {
         "0.00".to_owned(),
         "✔".to_owned(),
     ];
-    let head = ["INFRA", "INSTANCE", "vCPUs", "Mem(GB)", "GPUS", "COST ($)", "CHOSEN"];
+    let head = [
+        "INFRA", "INSTANCE", "vCPUs", "Mem(GB)", "GPUS", "COST ($)", "CHOSEN",
+    ];
     let nodes = task.num_nodes;
     let plural = if nodes == 1 { "" } else { "s" };
-    format!("Considered resources ({nodes} node{plural}):\n{}", table(&head, [row]).trim_end())
+    format!(
+        "Considered resources ({nodes} node{plural}):\n{}",
+        table(&head, [row]).trim_end()
+    )
 }
 
 fn useful_commands(name: &str, job: Option<u64>) -> String {
     let mut lines = vec!["Useful commands".to_owned()];
     if let Some(job) = job {
-        lines.push(format!("├── See the output again:  skiff logs {name} {job}"));
-        lines.push(format!("├── Cancel the job:        skiff cancel {name} {job}"));
+        lines.push(format!(
+            "├── See the output again:  skiff logs {name} {job}"
+        ));
+        lines.push(format!(
+            "├── Cancel the job:        skiff cancel {name} {job}"
+        ));
     }
     lines.push(format!("├── See the job queue:     skiff queue {name}"));
-    lines.push(format!("├── Run another job:       skiff exec {name} COMMAND"));
+    lines.push(format!(
+        "├── Run another job:       skiff exec {name} COMMAND"
+    ));
     lines.push(format!("└── Take it all down:      skiff down {name}"));
     lines.join("\n")
 }
@@ -136,7 +159,9 @@ fn made_up_name(user: &str) -> String {
     let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
     let moment = jiff::Timestamp::now().to_string();
     let draw = AgentBuild::of(format!("{moment}{}", std::process::id()).as_bytes(), &[]).hash;
-    format!("skiff-{}-{user}", &draw[..4]).trim_end_matches('-').to_owned()
+    format!("skiff-{}-{user}", &draw[..4])
+        .trim_end_matches('-')
+        .to_owned()
 }
 
 fn command_line() -> String {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use skiff_engine::Interrupt;
 use skiff_local::{
-    ClusterName, ClusterStatus, DownReport, Event, Machine, UpOptions, UpReport, down, load, status, up,
+    ClusterName, ClusterStatus, DownReport, Event, Machine, UpOptions, UpReport, down, load,
+    status, up,
 };
 use skiff_proto::ExitStatus;
 
@@ -97,7 +98,11 @@ macro_rules! hinted {
     };
 }
 
-hinted!(skiff_local::UpError, skiff_local::DownError, skiff_local::LoadError);
+hinted!(
+    skiff_local::UpError,
+    skiff_local::DownError,
+    skiff_local::LoadError
+);
 
 impl Hinted for skiff_local::StatusError {
     fn hint(&self) -> Option<String> {
@@ -129,7 +134,10 @@ async fn unless<T, E: Hinted>(
         Some(result) => Ok(result?),
         None => Err(CommandError::Failed {
             error: "interrupted".into(),
-            hint: Some("`skiff local up` finishes what was begun, `skiff local down` removes it".to_owned()),
+            hint: Some(
+                "`skiff local up` finishes what was begun, `skiff local down` removes it"
+                    .to_owned(),
+            ),
             exit: ExitStatus::Interrupted,
         }),
     }
@@ -155,7 +163,12 @@ async fn run_up(
 }
 
 fn concluded(name: &ClusterName, report: &UpReport) -> String {
-    let UpReport { started, existed, context, .. } = report;
+    let UpReport {
+        started,
+        existed,
+        context,
+        ..
+    } = report;
     let what = match (existed, started.is_empty()) {
         (_, true) => format!("Cluster {name} is up already: nothing had to be started."),
         (true, false) => format!("✓ Cluster {name} is whole again."),
@@ -170,7 +183,11 @@ async fn run_down(
     printer: Printer,
     interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
-    let names = if args.all { machine.cluster_names() } else { vec![args.name] };
+    let names = if args.all {
+        machine.cluster_names()
+    } else {
+        vec![args.name]
+    };
     if names.is_empty() {
         printer.note("There are no local clusters.");
     }
@@ -188,8 +205,14 @@ async fn run_down(
     Ok(())
 }
 
-async fn run_status(args: StatusArgs, machine: &Machine, printer: Printer) -> Result<(), CommandError> {
-    let names = args.name.map_or_else(|| machine.cluster_names(), |name| vec![name]);
+async fn run_status(
+    args: StatusArgs,
+    machine: &Machine,
+    printer: Printer,
+) -> Result<(), CommandError> {
+    let names = args
+        .name
+        .map_or_else(|| machine.cluster_names(), |name| vec![name]);
     let mut found = Vec::new();
     for name in names {
         match status(machine, &name).await? {
@@ -216,7 +239,11 @@ fn described(status: &ClusterStatus) -> String {
         let _ = writeln!(text, "  images kept in {}", status.folder.display());
         return text;
     };
-    let egress = if details.egress { "pods reach the outside" } else { "pods have no way out" };
+    let egress = if details.egress {
+        "pods reach the outside"
+    } else {
+        "pods have no way out"
+    };
     let _ = writeln!(
         text,
         "  Kubernetes {}, context {}, {}, addresses {}, {egress}",
@@ -227,12 +254,23 @@ fn described(status: &ClusterStatus) -> String {
     }
     let nodes = details.nodes.iter().map(|node| {
         let ready = if node.ready { "ready" } else { "not ready" };
-        vec![node.name.clone(), node.address.clone(), ready.to_owned(), node.reason.clone()]
+        vec![
+            node.name.clone(),
+            node.address.clone(),
+            ready.to_owned(),
+            node.reason.clone(),
+        ]
     });
     text.push_str(&table(&["NODE", "ADDRESS", "STATUS", "WHY"], nodes));
     let components = details.components.iter().map(|component| {
-        let pid = component.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        let ready = if component.pid.is_some() { "running" } else { "dead" };
+        let pid = component
+            .pid
+            .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let ready = if component.pid.is_some() {
+            "running"
+        } else {
+            "dead"
+        };
         let node = component.node.clone().unwrap_or_else(|| "-".to_owned());
         vec![component.name.to_owned(), node, ready.to_owned(), pid]
     });
@@ -243,20 +281,43 @@ fn described(status: &ClusterStatus) -> String {
 /// An event as a line for people.
 fn said(event: &Event) -> String {
     match event {
-        Event::WaitingForOther { name } => format!("Waiting for another Skiff that works on cluster {name}"),
-        Event::Creating { name, kubernetes, nodes, range, egress } => {
-            let nodes = if *nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
+        Event::WaitingForOther { name } => {
+            format!("Waiting for another Skiff that works on cluster {name}")
+        }
+        Event::Creating {
+            name,
+            kubernetes,
+            nodes,
+            range,
+            egress,
+        } => {
+            let nodes = if *nodes == 1 {
+                "1 node".to_owned()
+            } else {
+                format!("{nodes} nodes")
+            };
             let egress = if *egress { "" } else { ", no way out" };
-            format!("Creating cluster {name}: Kubernetes {kubernetes}, {nodes}, addresses {range}{egress}")
+            format!(
+                "Creating cluster {name}: Kubernetes {kubernetes}, {nodes}, addresses {range}{egress}"
+            )
         }
         Event::Starting(component) => format!("Starting {component}"),
-        Event::ApiReady { after } => format!("✓ API server ready after {:.1} s", after.as_secs_f32()),
+        Event::ApiReady { after } => {
+            format!("✓ API server ready after {:.1} s", after.as_secs_f32())
+        }
         Event::NodesReady { after } => format!("✓ Nodes ready after {:.1} s", after.as_secs_f32()),
         Event::Importing { node, file } => format!("Importing {} into node {node}", file.display()),
         Event::Imported { node, images, took } => {
-            format!("✓ Imported {} into node {node} in {:.1} s", images.join(", "), took.as_secs_f32())
+            format!(
+                "✓ Imported {} into node {node} in {:.1} s",
+                images.join(", "),
+                took.as_secs_f32()
+            )
         }
-        Event::ContextWritten { context, kubeconfig } => {
+        Event::ContextWritten {
+            context,
+            kubeconfig,
+        } => {
             format!("✓ Context {context} written to {}", kubeconfig.display())
         }
         Event::Stopping { name } => format!("Taking down cluster {name}"),

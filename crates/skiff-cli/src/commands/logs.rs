@@ -28,12 +28,28 @@ pub(crate) struct LogsArgs {
 pub(crate) async fn run(args: LogsArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
     let (cluster, _) = setup.connect(None).await?;
     let tail = (args.tail > 0).then_some(args.tail);
-    let options = LogOptions { job: args.job, follow: !args.no_follow, tail };
+    let options = LogOptions {
+        job: args.job,
+        follow: !args.no_follow,
+        tail,
+    };
     let progress = setup.progress();
-    let outcome = logs(&cluster, &setup.user(), &args.cluster, &options, &setup.interrupt, &progress).await;
+    let outcome = logs(
+        &cluster,
+        &setup.user(),
+        &args.cluster,
+        &options,
+        &setup.interrupt,
+        &progress,
+    )
+    .await;
     progress.clear();
     let outcome = outcome?;
     let status = conclude(&outcome, &args.cluster, setup.printer);
     // What was asked for is what is there: a job that goes on is no failure of that.
-    Ok(if args.no_follow && status == ExitStatus::JobNotFinished { ExitStatus::Success } else { status })
+    Ok(if args.no_follow && status == ExitStatus::JobNotFinished {
+        ExitStatus::Success
+    } else {
+        status
+    })
 }

@@ -19,27 +19,36 @@ use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::setup::Setup;
 
-/// Runs one command. Those that have something to undo watch for the interrupt themselves; the others just stop.
+/// Runs one command. Those that have something to undo or to say watch for the interrupt themselves; the others
+/// just stop.
 pub(crate) async fn run(command: Command, setup: &Setup) -> Result<ExitStatus, CommandError> {
-    let simple = async {
-        match command {
-            Command::Launch(args) => return launch::run(args, setup).await,
-            Command::Exec(args) => return exec::run(args, setup).await,
-            Command::Logs(args) => return logs::run(args, setup).await,
-            Command::Queue(args) => queue::run(args, setup).await,
-            Command::Status(args) => status::run(args, setup).await,
-            Command::Cancel(args) => cancel::run(args, setup).await,
-            Command::Down(args) => down::run(args, setup).await,
-            Command::Render(args) => render::run(args, setup).await,
-            Command::Local(args) => local::run(args, setup).await,
-            Command::Completion(args) => {
-                completion::run(&args, setup.printer);
-                Ok(())
-            }
+    match command {
+        Command::Launch(args) => Box::pin(launch::run(args, setup)).await,
+        Command::Exec(args) => Box::pin(exec::run(args, setup)).await,
+        Command::Logs(args) => Box::pin(logs::run(args, setup)).await,
+        Command::Local(args) => Box::pin(local::run(args, setup))
+            .await
+            .map(|()| ExitStatus::Success),
+        Command::Queue(args) => until_interrupted(setup, queue::run(args, setup)).await,
+        Command::Status(args) => until_interrupted(setup, status::run(args, setup)).await,
+        Command::Cancel(args) => until_interrupted(setup, cancel::run(args, setup)).await,
+        Command::Down(args) => until_interrupted(setup, down::run(args, setup)).await,
+        Command::Render(args) => until_interrupted(setup, render::run(args, setup)).await,
+        Command::Completion(args) => {
+            completion::run(&args, setup.printer);
+            Ok(ExitStatus::Success)
         }
-        .map(|()| ExitStatus::Success)
-    };
-    Box::pin(simple).await
+    }
+}
+
+async fn until_interrupted(
+    setup: &Setup,
+    work: impl Future<Output = Result<(), CommandError>>,
+) -> Result<ExitStatus, CommandError> {
+    match Box::pin(setup.interrupt.unless(work)).await {
+        Some(result) => result.map(|()| ExitStatus::Success),
+        None => Ok(ExitStatus::Interrupted),
+    }
 }
 
 /// What is left to say when a job's output has ended, and the exit code for it.

@@ -33,7 +33,11 @@ pub(crate) enum Output {
 pub(crate) async fn run(args: QueueArgs, setup: &Setup) -> Result<(), CommandError> {
     let (cluster, _) = setup.connect(None).await?;
     let user = setup.user();
-    let names = if args.clusters.is_empty() { running_clusters(&cluster, &user).await? } else { args.clusters };
+    let names = if args.clusters.is_empty() {
+        running_clusters(&cluster, &user).await?
+    } else {
+        args.clusters
+    };
     let mut all = serde_json::Map::new();
     let now = now_ms();
     for name in names {
@@ -46,19 +50,36 @@ pub(crate) async fn run(args: QueueArgs, setup: &Setup) -> Result<(), CommandErr
             all.insert(name, jobs);
         } else {
             let rows = jobs.iter().map(|job| row(job, now));
-            let head = ["ID", "NAME", "USER", "SUBMITTED", "STARTED", "DURATION", "RESOURCES", "STATUS", "LOG"];
-            setup.printer.data(&format!("Job queue of cluster {name}\n{}", table(&head, rows)));
+            let head = [
+                "ID",
+                "NAME",
+                "USER",
+                "SUBMITTED",
+                "STARTED",
+                "DURATION",
+                "RESOURCES",
+                "STATUS",
+                "LOG",
+            ];
+            setup.printer.data(&format!(
+                "Job queue of cluster {name}\n{}",
+                table(&head, rows)
+            ));
         }
     }
     if args.output == Output::Json {
-        setup.printer.data(&format!("{:#}\n", serde_json::Value::Object(all)));
+        setup
+            .printer
+            .data(&format!("{:#}\n", serde_json::Value::Object(all)));
     }
     Ok(())
 }
 
 fn row(job: &JobRecord, now: u64) -> Vec<String> {
     let since = |moment: u64| now.saturating_sub(moment) / 1000;
-    let ran = job.started_ms.map(|start| job.ended_ms.unwrap_or(now).saturating_sub(start) / 1000);
+    let ran = job
+        .started_ms
+        .map(|start| job.ended_ms.unwrap_or(now).saturating_sub(start) / 1000);
     vec![
         job.id.to_string(),
         job.name.clone().unwrap_or_else(|| "-".to_owned()),

@@ -11,7 +11,9 @@ use crate::setup::Setup;
 use crate::task_args::TaskArgs;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Contacts no cluster unless --context or --infra names one. The Secrets that carry the agent are left out.")]
+#[command(
+    after_help = "Contacts no cluster unless --context or --infra names one. The Secrets that carry the agent are left out."
+)]
 pub(crate) struct RenderArgs {
     #[command(flatten)]
     task: TaskArgs,
@@ -24,11 +26,25 @@ pub(crate) struct RenderArgs {
 }
 
 fn version(text: &str) -> Result<Version, String> {
-    let parsed = text.trim_start_matches('v').split_once('.').and_then(|(major, minor)| {
-        Some(Version { major: major.parse().ok()?, minor: minor.split('.').next()?.parse().ok()? })
-    });
+    let parsed = text
+        .trim_start_matches('v')
+        .split_once('.')
+        .and_then(|(major, minor)| {
+            Some(Version {
+                major: major.parse().ok()?,
+                minor: minor.split('.').next()?.parse().ok()?,
+            })
+        });
     match parsed {
-        Some(version) if version >= (Version { major: 1, minor: 20 }) => Ok(version),
+        Some(version)
+            if version
+                >= (Version {
+                    major: 1,
+                    minor: 20,
+                }) =>
+        {
+            Ok(version)
+        }
         Some(_) => Err("Skiff supports Kubernetes 1.20 and later".to_owned()),
         None => Err("a version looks like 1.30".to_owned()),
     }
@@ -39,13 +55,26 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
     let asked = task.context.as_deref().or(setup.context.as_deref());
     let (facts, namespace, config, context) = if asked.is_some() {
         let (cluster, config) = setup.connect(asked).await?;
-        (cluster.facts().await?, cluster.namespace, config, cluster.context)
+        (
+            cluster.facts().await?,
+            cluster.namespace,
+            config,
+            cluster.context,
+        )
     } else {
         let context = Cluster::context_name(&Selection::default());
         let config = configuration::load(&setup.environment, context.as_deref(), setup.printer)?;
         let namespace = config.for_context(context.as_deref()).namespace;
-        (// No node is known, so none contradicts.
-            ClusterFacts { server: args.kubernetes_version, nodes: Some(Vec::new()) }, namespace.unwrap_or_else(|| "default".to_owned()), config, context.unwrap_or_default())
+        (
+            // No node is known, so none contradicts.
+            ClusterFacts {
+                server: args.kubernetes_version,
+                nodes: Some(Vec::new()),
+            },
+            namespace.unwrap_or_else(|| "default".to_owned()),
+            config,
+            context.unwrap_or_default(),
+        )
     };
     let agents = agents()?;
     let architectures: Vec<&str> = agents.iter().map(|agent| agent.architecture).collect();

@@ -29,33 +29,57 @@ pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandEr
     let user = setup.user();
     let mut clusters = status(&cluster, (!args.all_users).then_some(&user)).await?;
     for name in &args.clusters {
-        if clusters.iter().all(|status| status.cluster.record.name != *name) {
+        if clusters
+            .iter()
+            .all(|status| status.cluster.record.name != *name)
+        {
             setup.printer.note(&format!("there is no cluster `{name}`"));
         }
     }
-    clusters.retain(|status| args.clusters.is_empty() || args.clusters.contains(&status.cluster.record.name));
+    clusters.retain(|status| {
+        args.clusters.is_empty() || args.clusters.contains(&status.cluster.record.name)
+    });
     if args.output == Output::Json {
-        let all: Vec<_> = clusters.iter().map(|status| as_json(status, &cluster.context)).collect();
+        let all: Vec<_> = clusters
+            .iter()
+            .map(|status| as_json(status, &cluster.context))
+            .collect();
         setup.printer.data(&format!("{:#}\n", json!(all)));
         return Ok(());
     }
     if clusters.is_empty() {
-        setup.printer.data(&format!("Clusters\nNo clusters in namespace {} of {}.\n", cluster.namespace, cluster.context));
+        setup.printer.data(&format!(
+            "Clusters\nNo clusters in namespace {} of {}.\n",
+            cluster.namespace, cluster.context
+        ));
         return Ok(());
     }
-    let mut head = vec!["NAME", "INFRA", "RESOURCES", "STATUS", "AUTOSTOP", "LAUNCHED"];
+    let mut head = vec![
+        "NAME",
+        "INFRA",
+        "RESOURCES",
+        "STATUS",
+        "AUTOSTOP",
+        "LAUNCHED",
+    ];
     if args.all_users {
         head.insert(1, "USER");
     }
     if args.verbose {
         head.extend(["HEAD_IP", "COMMAND", "LAST_EVENT"]);
     }
-    let rows = clusters.iter().map(|status| row(status, &args, &cluster.context));
-    setup.printer.data(&format!("Clusters\n{}", table(&head, rows)));
+    let rows = clusters
+        .iter()
+        .map(|status| row(status, &args, &cluster.context));
+    setup
+        .printer
+        .data(&format!("Clusters\n{}", table(&head, rows)));
     if !args.verbose {
         for status in &clusters {
             if let Some(why) = &status.why {
-                setup.printer.note(&format!("{}: {why}", status.cluster.record.name));
+                setup
+                    .printer
+                    .note(&format!("{}: {why}", status.cluster.record.name));
             }
         }
     }
@@ -80,7 +104,11 @@ fn row(status: &ClusterStatus, args: &StatusArgs, context: &str) -> Vec<String> 
     }
     if args.verbose {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        row.extend([or_dash(&status.head_ip), record.command.clone(), or_dash(&status.why)]);
+        row.extend([
+            or_dash(&status.head_ip),
+            record.command.clone(),
+            or_dash(&status.why),
+        ]);
     }
     row
 }
