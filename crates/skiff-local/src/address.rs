@@ -105,6 +105,12 @@ impl ClusterRange {
         self.host(0, 1)
     }
 
+    /// The cluster's own address on the host's loopback, as no other range has it.
+    pub fn loopback_address(self) -> Ipv4Addr {
+        let [a, b, ..] = self.0.address.octets();
+        Ipv4Addr::new(127, b, a, 1)
+    }
+
     /// A node's address. Nodes count from 1.
     pub fn node_address(self, node: u8) -> Ipv4Addr {
         self.host(0, 10 + node)
@@ -212,6 +218,7 @@ mod tests {
             assert!(node == 1 || !range.node_pods(node).overlaps(range.node_pods(node - 1)));
         }
         assert_eq!(range.node_address(2).to_string(), "10.200.0.12");
+        assert_eq!(range.loopback_address().to_string(), "127.200.10.1");
     }
 
     #[test]

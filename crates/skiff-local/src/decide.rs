@@ -2,14 +2,14 @@
 //!
 //! Pure: the record on disk and the machine's state are arguments.
 
-use std::path::PathBuf;
+use std::{net::Ipv4Addr, path::PathBuf};
 
 use thiserror::Error;
 
 use crate::{
     address::{Cidr, ClusterRange},
     ports,
-    record::{ClusterRecord, Ports},
+    record::ClusterRecord,
     up::UpOptions,
     version::Version,
 };
@@ -75,8 +75,6 @@ pub(crate) struct Offer<'a> {
     pub(crate) mtu: u32,
     /// Networks that something else uses.
     pub(crate) taken: &'a [Cidr],
-    /// Ports of other clusters.
-    pub(crate) other_ports: &'a [Ports],
 }
 
 /// Checks the request alone.
@@ -96,18 +94,20 @@ pub(crate) fn check(options: &UpOptions, kubernetes: Version) -> Result<(), Requ
 pub(crate) fn new_cluster(
     options: &UpOptions,
     offer: Offer<'_>,
-    free: impl Fn(u16) -> bool,
+    free: impl Fn(Ipv4Addr, u16) -> bool,
 ) -> Result<ClusterRecord, RequestError> {
     check(options, offer.kubernetes)?;
+    let range = ClusterRange::choose(offer.taken).ok_or(RequestError::NoRange)?;
+    let ports = ports::choose(|port| free(range.loopback_address(), port));
     Ok(ClusterRecord {
         form: ClusterRecord::CURRENT_FORM,
         kubernetes: offer.kubernetes.to_string(),
         kubernetes_folder: offer.kubernetes_folder,
         nodes: options.nodes.unwrap_or(1),
         egress: !options.no_egress,
-        range: ClusterRange::choose(offer.taken).ok_or(RequestError::NoRange)?,
+        range,
         mtu: offer.mtu,
-        ports: ports::choose(offer.other_ports, free).ok_or(RequestError::NoPorts)?,
+        ports: ports.ok_or(RequestError::NoPorts)?,
         kubeconfig: offer.kubeconfig,
         previous_context: None,
     })
@@ -170,9 +170,8 @@ mod tests {
             kubeconfig: "/c".into(),
             mtu: 1400,
             taken: &["10.200.0.0/16".parse().unwrap()],
-            other_ports: &[],
         };
-        new_cluster(options, offer, |_| true)
+        new_cluster(options, offer, |_, _| true)
     }
 
     fn old(options: &UpOptions) -> Result<ClusterRecord, RequestError> {

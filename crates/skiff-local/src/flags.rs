@@ -73,7 +73,7 @@ pub(crate) fn command_line(
 }
 
 fn etcd(line: &mut Line, cluster: &Cluster, pki: &Pki) {
-    let clients = format!("https://127.0.0.1:{}", cluster.record.ports.etcd);
+    let clients = etcd_address(cluster);
     // One member has no peers: any free port does.
     let peers = "https://127.0.0.1:0";
     line.flag("data-dir", cluster.layout.etcd());
@@ -100,6 +100,11 @@ fn etcd(line: &mut Line, cluster: &Cluster, pki: &Pki) {
     }
 }
 
+fn etcd_address(cluster: &Cluster) -> String {
+    let address = cluster.record.range.loopback_address();
+    format!("https://{address}:{}", cluster.record.ports.etcd)
+}
+
 fn api_server(line: &mut Line, cluster: &Cluster, pki: &Pki) {
     let range = cluster.record.range;
     let host = range.host_address().to_string();
@@ -107,10 +112,7 @@ fn api_server(line: &mut Line, cluster: &Cluster, pki: &Pki) {
         ("bind-address", &host),
         ("advertise-address", &host),
         ("secure-port", &cluster.record.ports.api.to_string()),
-        (
-            "etcd-servers",
-            &format!("https://127.0.0.1:{}", cluster.record.ports.etcd),
-        ),
+        ("etcd-servers", &etcd_address(cluster)),
         ("service-cluster-ip-range", &range.services().to_string()),
         (
             "service-account-issuer",
@@ -160,8 +162,9 @@ fn controller(line: &mut Line, cluster: &Cluster, name: &str, port: u16) {
     ] {
         line.flag(flag, &kubeconfig);
     }
+    let loopback = cluster.record.range.loopback_address().to_string();
     line.flags(&[
-        ("bind-address", "127.0.0.1"),
+        ("bind-address", &loopback),
         ("secure-port", &port.to_string()),
         ("leader-elect", "false"),
     ]);
@@ -281,7 +284,7 @@ mod tests {
         .join("\n");
         assert!(!all.contains("0.0.0.0"));
         assert!(all.contains("--bind-address=10.200.0.1\n"));
-        assert!(all.contains("--listen-client-urls=https://127.0.0.1:21000\n"));
-        assert_eq!(all.matches("--bind-address=127.0.0.1\n").count(), 2);
+        assert!(all.contains("--listen-client-urls=https://127.200.10.1:2379\n"));
+        assert_eq!(all.matches("--bind-address=127.200.10.1\n").count(), 2);
     }
 }

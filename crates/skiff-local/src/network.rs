@@ -98,7 +98,18 @@ pub(crate) fn resolver(cluster: &Cluster) -> Resolver {
     )
 }
 
-/// Makes bridge, host routes and firewall rules.
+/// Makes the bridge and the host's routes, which is what keeps others off the cluster's addresses.
+pub(crate) async fn make_bridge(
+    binaries: &Binaries,
+    cluster: &Cluster,
+) -> Result<(), NetworkError> {
+    let ip = Invocation::new(binaries.path("ip")).args(["-batch", "-"]);
+    let exists = interface_exists(&cluster.layout.bridge());
+    ip.run_with_text(&host_batch(cluster, exists)).await?;
+    Ok(())
+}
+
+/// Makes the host's settings and firewall rules.
 pub(crate) async fn make_host(
     binaries: &Binaries,
     cluster: &Cluster,
@@ -112,9 +123,6 @@ pub(crate) async fn make_host(
             .run()
             .await;
     }
-    let ip = Invocation::new(binaries.path("ip")).args(["-batch", "-"]);
-    let exists = interface_exists(&cluster.layout.bridge());
-    ip.run_with_text(&host_batch(cluster, exists)).await?;
     if cluster.record.egress {
         set("/proc/sys/net/ipv4/ip_forward", "1")?;
     }

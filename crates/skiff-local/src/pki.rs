@@ -138,10 +138,11 @@ impl Pki {
         let authority = self.authority("ca", &context)?;
         let etcd = self.authority("etcd-ca", &format!("{context}-etcd"))?;
         let front = self.authority("front-proxy-ca", &format!("{context}-front-proxy"))?;
-        let loopback = [Ipv4Addr::LOCALHOST];
+        let loopback = Ipv4Addr::LOCALHOST;
+        let own = cluster.record.range.loopback_address();
 
         self.issue(&etcd, "etcd", || {
-            Subject::server("etcd", &["localhost"], &loopback)
+            Subject::server("etcd", &["localhost"], &[loopback, own])
         })?;
         self.issue(&etcd, "etcd-client", || {
             Subject::client("kube-apiserver", None)
@@ -169,7 +170,7 @@ impl Pki {
                 Subject::server(
                     &node_name,
                     &[&node_name, "localhost"],
-                    &[node.address, loopback[0]],
+                    &[node.address, loopback],
                 )
             })?;
         }

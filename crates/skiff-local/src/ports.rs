@@ -1,32 +1,29 @@
 //! Ports of the control plane that nothing else uses.
 //!
-//! The choice is pure; whether a port is free is an argument.
+//! Clusters have addresses of their own, on the bridge and on loopback, so only a listener on every
+//! address is in the way. The choice is pure; whether a port is free is an argument.
 
-use std::{
-    collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddrV4, TcpListener},
-};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 
 use crate::record::Ports;
 
-/// Below the range that the kernel hands out to clients, so that they stay free across reboots.
-const LOOPBACK: std::ops::Range<u16> = 21_000..29_000;
-/// The API server's usual port and those after it.
-const API: std::ops::Range<u16> = 6_443..6_543;
+/// How many ports after the usual one are tried.
+const TRIES: u16 = 500;
 
-/// Chooses ports that are free now and that no other cluster has recorded.
-pub(crate) fn choose(others: &[Ports], free: impl Fn(u16) -> bool) -> Option<Ports> {
-    let recorded: BTreeSet<u16> = others
-        .iter()
-        .flat_map(|ports| [ports.etcd, ports.controller_manager, ports.scheduler])
-        .collect();
-    let mut loopback = LOOPBACK.filter(|port| !recorded.contains(port) && free(*port));
+/// Chooses each component's usual port or the next that is free.
+pub(crate) fn choose(free: impl Fn(u16) -> bool) -> Option<Ports> {
+    let mut chosen: Vec<u16> = Vec::new();
+    let mut next = |usual: u16| {
+        let mut candidates = usual..usual + TRIES;
+        let port = candidates.find(|port| !chosen.contains(port) && free(*port))?;
+        chosen.push(port);
+        Some(port)
+    };
     Some(Ports {
-        // Clusters have addresses of their own, so only a listener on every address is in the way.
-        api: API.into_iter().find(|port| free(*port))?,
-        etcd: loopback.next()?,
-        controller_manager: loopback.next()?,
-        scheduler: loopback.next()?,
+        api: next(6_443)?,
+        etcd: next(2_379)?,
+        controller_manager: next(10_257)?,
+        scheduler: next(10_259)?,
     })
 }
 
@@ -40,18 +37,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taken_and_recorded_ports_are_avoided() {
-        let first = choose(&[], |_| true).unwrap();
+    fn the_usual_ports_are_chosen_where_they_are_free() {
+        let ports = choose(|_| true).unwrap();
+        assert_eq!((ports.api, ports.etcd), (6_443, 2_379));
         assert_eq!(
-            (first.api, first.etcd, first.scheduler),
-            (6443, 21_000, 21_002)
+            (ports.controller_manager, ports.scheduler),
+            (10_257, 10_259)
         );
-        let second = choose(&[first], |port| port != 6443 && port != 21_003).unwrap();
+        assert_eq!(choose(|_| false), None);
+    }
+
+    #[test]
+    fn no_port_is_chosen_twice() {
+        let ports = choose(|port| port != 6_443 && !(10_257..10_259).contains(&port)).unwrap();
+        assert_eq!(ports.api, 6_444);
         assert_eq!(
-            (second.api, second.etcd, second.scheduler),
-            (6444, 21_004, 21_006)
+            (ports.controller_manager, ports.scheduler),
+            (10_259, 10_260)
         );
-        assert_eq!(choose(&[], |_| false), None);
     }
 
     #[test]

@@ -140,9 +140,9 @@ impl<'a> Raise<'a> {
         let cgroup = format!("{}/control-plane", self.cluster.layout.cgroup());
         self.hierarchies.make_for_processes(&cgroup)?;
         let port = self.cluster.record.ports.etcd;
-        self.serve(Component::Etcd, Ipv4Addr::LOCALHOST, port)
-            .await?;
-        self.wait("etcd does not listen", listens(Ipv4Addr::LOCALHOST, port))
+        let loopback = self.cluster.record.range.loopback_address();
+        self.serve(Component::Etcd, loopback, port).await?;
+        self.wait("etcd does not listen", listens(loopback, port))
             .await
     }
 
@@ -153,7 +153,7 @@ impl<'a> Raise<'a> {
         let ready = administrator.wait_ready(&self.state);
         self.wait("the API server does not answer", ready).await?;
         self.tell(|after| Event::ApiReady { after });
-        let loopback = Ipv4Addr::LOCALHOST;
+        let loopback = self.cluster.record.range.loopback_address();
         tokio::try_join!(
             self.serve(
                 Component::ControllerManager,
@@ -242,7 +242,7 @@ impl<'a> Raise<'a> {
         self.wait("nodes have not registered", ready).await?;
         let ports = self.cluster.record.ports;
         for port in [ports.controller_manager, ports.scheduler] {
-            let listens = listens(Ipv4Addr::LOCALHOST, port);
+            let listens = listens(self.cluster.record.range.loopback_address(), port);
             self.wait("a controller does not listen", listens).await?;
         }
         self.tell(|after| Event::NodesReady { after });

@@ -47,11 +47,11 @@ pub(crate) struct ClusterRecord {
 pub(crate) struct Ports {
     /// API server, on the bridge.
     pub(crate) api: u16,
-    /// etcd, on loopback.
+    /// etcd, on the cluster's loopback address, as are the next two.
     pub(crate) etcd: u16,
-    /// Controller manager, on loopback.
+    /// Controller manager.
     pub(crate) controller_manager: u16,
-    /// Scheduler, on loopback.
+    /// Scheduler.
     pub(crate) scheduler: u16,
 }
 
@@ -128,9 +128,9 @@ pub(crate) fn example() -> ClusterRecord {
         mtu: 1500,
         ports: Ports {
             api: 6443,
-            etcd: 21000,
-            controller_manager: 21001,
-            scheduler: 21002,
+            etcd: 2379,
+            controller_manager: 10257,
+            scheduler: 10259,
         },
         kubeconfig: "/h/.kube/config".into(),
         previous_context: None,

@@ -40,6 +40,9 @@ use crate::{
 /// The version whose images are loaded.
 const IMAGE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Held while a cluster chooses its addresses: one for the whole machine, whoever's cluster it is.
+const ALLOCATION_LOCK: &str = "/run/skiff-local.lock";
+
 /// What `up` is asked for.
 #[derive(Clone, Debug)]
 pub struct UpOptions {
@@ -236,8 +239,7 @@ pub async fn up(
         version_of(binaries.path("kube-apiserver")),
         version_of(binaries.path("containerd")),
     )?;
-    let record = settle(machine, options, &layout, record, &binaries, kubernetes).await?;
-    let mut cluster = Cluster { layout, record };
+    let mut cluster = settle(machine, options, &layout, record, &binaries, kubernetes).await?;
     if !existed {
         events(Event::Creating {
             name: options.name.clone(),
@@ -277,7 +279,8 @@ pub async fn up(
     })
 }
 
-/// Decides on the cluster's record and writes it, while no other cluster does the same.
+/// Decides on the cluster's record, writes it, and takes its addresses, while no other cluster does
+/// the same.
 async fn settle(
     machine: &Machine,
     options: &UpOptions,
@@ -285,22 +288,21 @@ async fn settle(
     record: Option<ClusterRecord>,
     binaries: &Binaries,
     kubernetes: Version,
-) -> Result<ClusterRecord, UpError> {
+) -> Result<Cluster, UpError> {
     let refused = |source| UpError::Request {
         name: options.name.clone(),
         source,
     };
     decide::check(options, kubernetes).map_err(refused)?;
-    let _allocation = Lock::acquire(&machine.clusters().join(".lock"), || {}).await?;
-    let others: Vec<ClusterRecord> = machine
-        .cluster_names()
+    let _allocation = Lock::acquire(Path::new(ALLOCATION_LOCK), || {}).await?;
+    let names = machine.cluster_names();
+    let others = names
         .iter()
         .filter(|name| **name != options.name)
         // A record that cannot be read belongs to a cluster that cannot be started either.
-        .filter_map(|name| ClusterRecord::read(&machine.layout(name)).ok().flatten())
-        .collect();
+        .filter_map(|name| ClusterRecord::read(&machine.layout(name)).ok().flatten());
     let around = network::surroundings(binaries, &layout.bridge()).await?;
-    let mut taken: Vec<Cidr> = others.iter().map(|other| other.range.all()).collect();
+    let mut taken: Vec<Cidr> = others.map(|other| other.range.all()).collect();
     taken.extend(around.taken);
     let folder = binaries.kubernetes_folder().to_owned();
     let record = match record {
@@ -315,16 +317,17 @@ async fn settle(
                 kubeconfig: machine.kubeconfig().to_owned(),
                 mtu: around.mtu,
                 taken: &taken,
-                other_ports: &others.iter().map(|other| other.ports).collect::<Vec<_>>(),
             };
-            let free = |port| ports::is_free(std::net::Ipv4Addr::LOCALHOST, port);
-            decide::new_cluster(options, offer, free)
+            decide::new_cluster(options, offer, ports::is_free)
         }
     };
     let record = record.map_err(refused)?;
     file::make_folder(layout.root())?;
     record.write(layout)?;
-    Ok(record)
+    let layout = layout.clone();
+    let cluster = Cluster { layout, record };
+    network::make_bridge(binaries, &cluster).await?;
+    Ok(cluster)
 }
 
 async fn version_of(program: &Path) -> Result<Version, UpError> {
