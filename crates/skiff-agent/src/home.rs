@@ -9,7 +9,7 @@ use rustix::fs::{Access, access};
 use skiff_proto::paths;
 
 use crate::layout::Layout;
-use crate::passwd::{self, Account};
+use crate::passwd;
 
 /// Where jobs are at home.
 #[derive(Clone, Debug)]
@@ -28,17 +28,17 @@ impl Home {
     /// Chooses the home folder (`$HOME`, else the account's, else one under the shared folder), and
     /// puts the links `sky_workdir` and `sky_logs` into it.
     pub(crate) fn prepare(layout: &Layout) -> io::Result<Self> {
+        for shared in [paths::WORKDIR, paths::LOGS] {
+            fs::create_dir_all(layout.at(shared))?;
+        }
         let uid = rustix::process::geteuid().as_raw();
         let account = passwd::account(Path::new("/etc/passwd"), uid);
         let wanted = std::env::var_os("HOME")
             .filter(|home| !home.is_empty())
             .map(PathBuf::from);
-        let (dir, note) = choose(layout, wanted.as_deref(), account.as_ref())?;
-        for shared in [paths::WORKDIR, paths::LOGS] {
-            fs::create_dir_all(layout.at(shared))?;
-        }
-        link(&layout.at(paths::LOGS), &dir.join("sky_logs"))?;
-        let workdir = link(&layout.at(paths::WORKDIR), &dir.join("sky_workdir"))?;
+        let named = account.as_ref().map(|account| account.home.clone());
+        let candidates: Vec<PathBuf> = wanted.into_iter().chain(named).collect();
+        let (dir, workdir, note) = choose(layout, &candidates)?;
         Ok(Self {
             dir,
             user: account.map(|account| account.name),
@@ -48,17 +48,18 @@ impl Home {
     }
 }
 
+/// The first candidate that can be used, what `~/sky_workdir` leads to there, and what is to be said
+/// where that is none of them.
 fn choose(
     layout: &Layout,
-    wanted: Option<&Path>,
-    account: Option<&Account>,
-) -> io::Result<(PathBuf, Option<String>)> {
-    let candidates = wanted
-        .into_iter()
-        .chain(account.map(|account| account.home.as_path()));
-    for home in candidates.clone() {
-        if home.is_absolute() && access(home, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
-            return Ok((home.to_owned(), None));
+    candidates: &[PathBuf],
+) -> io::Result<(PathBuf, PathBuf, Option<String>)> {
+    for home in candidates {
+        if home.is_absolute()
+            && access(home, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+            && let Ok(workdir) = furnish(layout, home)
+        {
+            return Ok((home.clone(), workdir, None));
         }
     }
     let fallback = layout.at(paths::HOME);
@@ -66,20 +67,19 @@ fn choose(
         .recursive(true)
         .mode(0o700)
         .create(&fallback)?;
-    let note = match candidates.clone().next() {
-        Some(home) => {
-            format!(
-                "HOME is {}: {} cannot be written.",
-                fallback.display(),
-                home.display()
-            )
-        }
-        None => format!(
-            "HOME is {}: the image names no home folder.",
-            fallback.display()
-        ),
+    let workdir = furnish(layout, &fallback)?;
+    let why = match candidates.first() {
+        Some(home) => format!("{} cannot be written", home.display()),
+        None => "the image names no home folder".to_owned(),
     };
-    Ok((fallback, Some(note)))
+    let note = format!("HOME is {}: {why}.", fallback.display());
+    Ok((fallback, workdir, Some(note)))
+}
+
+/// Puts the links into a home folder; gives the working folder.
+fn furnish(layout: &Layout, home: &Path) -> io::Result<PathBuf> {
+    link(&layout.at(paths::LOGS), &home.join("sky_logs"))?;
+    link(&layout.at(paths::WORKDIR), &home.join("sky_workdir"))
 }
 
 /// Makes `link` lead to `target` unless the image has a real folder of that name, which is kept.
@@ -99,30 +99,27 @@ fn link(target: &Path, link: &Path) -> io::Result<PathBuf> {
 mod tests {
     use super::{choose, link};
     use crate::layout::Layout;
-    use crate::passwd::Account;
 
     #[test]
     fn a_writable_home_is_kept() {
         let dir = tempfile::tempdir().expect("a folder");
         let layout = Layout::new(dir.path().join("skiff"));
-        let (home, note) = choose(&layout, Some(dir.path()), None).expect("a home");
+        let (home, workdir, note) = choose(&layout, &[dir.path().into()]).expect("a home");
         assert_eq!((home.as_path(), note), (dir.path(), None));
+        assert_eq!(workdir, dir.path().join("skiff/sky_workdir"));
     }
 
     #[test]
     fn a_missing_home_falls_back_and_says_so() {
         let dir = tempfile::tempdir().expect("a folder");
         let layout = Layout::new(dir.path().join("skiff"));
-        let account = Account {
-            name: "a".into(),
-            home: "/no/such/home".into(),
-        };
-        let (home, note) = choose(&layout, None, Some(&account)).expect("a home");
+        let (home, _, note) = choose(&layout, &["/no/such/home".into()]).expect("a home");
         assert_eq!(home, dir.path().join("skiff/home"));
         assert!(
             note.expect("a note")
                 .contains("/no/such/home cannot be written")
         );
+        assert!(home.join("sky_logs").is_symlink());
     }
 
     #[test]

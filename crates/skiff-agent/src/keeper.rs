@@ -275,7 +275,11 @@ impl Keeper {
         match effect {
             Effect::Log(job, lines) => self.log_lines(job, &lines),
             Effect::Save(job) => self.save(job).await,
-            Effect::Start(job, stage) => return self.start(job, stage),
+            Effect::Start {
+                job,
+                stage,
+                scripts,
+            } => return self.start(job, stage, scripts),
             Effect::Terminate(job) => self.terminate(job),
             Effect::Kill(job) => {
                 if let Some(running) = self.running(job) {
@@ -315,7 +319,7 @@ impl Keeper {
         }
     }
 
-    fn start(&mut self, job: JobId, stage: Stage) -> Option<Event> {
+    fn start(&mut self, job: JobId, stage: Stage, scripts: JobId) -> Option<Event> {
         let record = self.queue.record(job)?;
         let kept = self.jobs.get_mut(&job)?;
         let Some(live) = kept.live.as_mut() else {
@@ -332,6 +336,7 @@ impl Keeper {
         }
         let spec = StageSpec {
             stage,
+            scripts,
             record,
             spec: &live.spec,
             logs: &kept.logs,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::Pid;
-use skiff_proto::{JobRecord, JobSpec};
+use skiff_proto::{JobId, JobRecord, JobSpec};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -17,6 +17,7 @@ use crate::environment::Surroundings;
 use crate::job_log::JobLog;
 use crate::queue::Stage;
 use crate::reaper::Reaper;
+use crate::record;
 use crate::shell::Shell;
 
 /// How much output is taken in one read: what a pipe holds.
@@ -56,6 +57,8 @@ pub(crate) struct Started {
 pub(crate) struct StageSpec<'a> {
     /// Setup or run.
     pub(crate) stage: Stage,
+    /// The job whose script of this stage is run.
+    pub(crate) scripts: JobId,
     /// The job's record.
     pub(crate) record: &'a JobRecord,
     /// The job's variables.
@@ -85,8 +88,8 @@ impl StageSpec<'_> {
         let layout = &surroundings.layout;
         let script =
             layout
-                .job_dir(self.record.id)
-                .join(if in_setup { "setup.sh" } else { "run.sh" });
+                .job_dir(self.scripts)
+                .join(if in_setup { record::SETUP } else { record::RUN });
         let workdir = &surroundings.home.workdir;
         fs::create_dir_all(workdir).map_err(|error| StartError::Workdir(workdir.clone(), error))?;
 

@@ -90,8 +90,15 @@ pub(crate) enum Effect {
     Log(JobId, Vec<String>),
     /// Publish the job's record and write it to disk.
     Save(JobId),
-    /// Start the process of this stage.
-    Start(JobId, Stage),
+    /// Start the process of a stage.
+    Start {
+        /// The job.
+        job: JobId,
+        /// Its stage.
+        stage: Stage,
+        /// The job whose script it is: another one's where its setup must run again.
+        scripts: JobId,
+    },
     /// Tell the job's processes to end, and start its grace.
     Terminate(JobId),
     /// Kill the job's processes.
@@ -159,6 +166,8 @@ enum DockerGate {
 pub(crate) struct Queue {
     jobs: BTreeMap<JobId, Job>,
     last_id: JobId,
+    /// The job whose setup must run again before anything else does, as the container was made anew.
+    setup_due: Option<JobId>,
     capacity: usize,
     docker: DockerGate,
     leaving: Option<Departure>,
@@ -181,6 +190,7 @@ impl Queue {
         Self {
             jobs,
             last_id: past.last_id,
+            setup_due: past.setup,
             capacity,
             docker,
             leaving: None,

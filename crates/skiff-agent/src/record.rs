@@ -5,9 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use skiff_proto::{JobId, JobRecord, JobSpec, paths};
+use skiff_proto::{JobId, JobRecord, JobSpec, JobStatus, paths};
 
 use crate::layout::Layout;
+
+/// A job's setup in its folder.
+pub(crate) const SETUP: &str = "setup.sh";
+/// A job's run command in its folder.
+pub(crate) const RUN: &str = "run.sh";
 
 /// The folder of the job's logs within the logs folder: `1-train`; a job with no name has `None`
 /// there, as `SkyPilot` writes it.
@@ -36,7 +41,7 @@ pub(crate) fn create(layout: &Layout, record: &JobRecord, spec: &JobSpec) -> io:
         fs::DirBuilder::new().mode(0o700).create(&dir)?;
         fs::create_dir_all(logs.join("tasks"))?;
         File::create(logs.join("run.log"))?;
-        for (name, text) in [("setup.sh", &spec.setup), ("run.sh", &spec.run)] {
+        for (name, text) in [(SETUP, &spec.setup), (RUN, &spec.run)] {
             if let Some(text) = text {
                 write_new(&dir.join(name), text.as_bytes())?;
             }
@@ -84,6 +89,9 @@ pub(crate) struct Past {
     pub(crate) records: Vec<JobRecord>,
     /// The highest number that was ever begun with; 0 where none was.
     pub(crate) last_id: JobId,
+    /// The last job whose setup was begun and did not fail: what it did to the container, the container's
+    /// restart has undone.
+    pub(crate) setup: Option<JobId>,
 }
 
 /// All that is on disk. A folder without a readable record keeps its number and nothing more: its job
@@ -98,6 +106,17 @@ pub(crate) fn load(layout: &Layout) -> io::Result<Past> {
             .extend(read(&path).filter(|record| record.id == id));
     }
     past.records.sort_by_key(|record| record.id);
+    let is_setup = |record: &&JobRecord| {
+        record.started_ms.is_some()
+            && !matches!(record.status, JobStatus::FailedSetup | JobStatus::Cancelled)
+            && layout.job_dir(record.id).join(SETUP).is_file()
+    };
+    past.setup = past
+        .records
+        .iter()
+        .rev()
+        .find(is_setup)
+        .map(|record| record.id);
     Ok(past)
 }
 

@@ -58,7 +58,7 @@ impl Run {
         self.effects
             .drain(..)
             .filter_map(|effect| match effect {
-                Effect::Start(id, stage) => Some((id, stage)),
+                Effect::Start { job, stage, .. } => Some((job, stage)),
                 _ => None,
             })
             .collect()
@@ -273,4 +273,49 @@ fn a_job_that_cannot_start_is_the_drivers_failure_and_frees_its_slot() {
     });
     assert_eq!(run.status(1), JobStatus::FailedDriver);
     assert_eq!(run.starts(), [(2, Stage::Run)]);
+}
+
+#[test]
+fn after_a_restart_the_last_setup_runs_again_before_anything_else() {
+    let past = Past {
+        setup: Some(4),
+        last_id: 6,
+        ..Past::default()
+    };
+    let mut run = Run {
+        queue: Some(Queue::new(2, false, past)),
+        effects: Vec::new(),
+    };
+    run.submit(7, false, true).submit(8, false, true);
+    let again = Effect::Start {
+        job: 7,
+        stage: Stage::Setup,
+        scripts: 4,
+    };
+    assert!(run.asked(&again));
+    assert_eq!(run.starts(), [(7, Stage::Setup)]);
+    run.exited(7, 0);
+    assert_eq!(run.starts(), [(7, Stage::Run), (8, Stage::Run)]);
+}
+
+#[test]
+fn after_a_restart_a_jobs_own_setup_does_and_a_failed_one_stays_due() {
+    let past = Past {
+        setup: Some(1),
+        last_id: 1,
+        ..Past::default()
+    };
+    let mut run = Run {
+        queue: Some(Queue::new(1, false, past)),
+        effects: Vec::new(),
+    };
+    run.submit(2, true, true).exited(2, 1).submit(3, true, true);
+    assert!(run.asked(&Effect::Start {
+        job: 3,
+        stage: Stage::Setup,
+        scripts: 3
+    }));
+    run.exited(3, 0).exited(3, 0).submit(4, false, true);
+    run.starts();
+    assert_eq!(run.status(4), JobStatus::Running);
 }

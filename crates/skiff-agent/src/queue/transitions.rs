@@ -77,6 +77,9 @@ impl Queue {
                 }
                 return;
             }
+            if self.setup_due.is_some() && self.jobs.values().any(|job| job.stage == Stage::Setup) {
+                return;
+            }
             self.start(now_ms, id, effects);
         }
     }
@@ -93,7 +96,12 @@ impl Queue {
                     .to_owned(),
             ],
         ));
-        if job.work.setup {
+        let own_setup = job.work.setup;
+        if !own_setup && self.setup_due.is_some() {
+            let line = "The task container was restarted: its setup runs again first.";
+            effects.push(Effect::Log(id, vec![line.to_owned()]));
+        }
+        if own_setup || self.setup_due.is_some() {
             self.enter(id, Stage::Setup, JobStatus::SettingUp, effects);
         } else {
             self.enter_run(now_ms, id, effects);
@@ -119,7 +127,13 @@ impl Queue {
         };
         job.stage = stage;
         job.record.status = status;
-        effects.push(Effect::Start(id, stage));
+        let is_anothers = stage == Stage::Setup && !job.work.setup;
+        let scripts = self.setup_due.filter(|_| is_anothers).unwrap_or(id);
+        effects.push(Effect::Start {
+            job: id,
+            stage,
+            scripts,
+        });
         effects.push(Effect::Save(id));
     }
 
@@ -147,7 +161,10 @@ impl Queue {
             JobStatus::Failed
         };
         match (code, job.stage) {
-            (0, Stage::Setup) => self.enter_run(now_ms, id, effects),
+            (0, Stage::Setup) => {
+                self.setup_due = None;
+                self.enter_run(now_ms, id, effects);
+            }
             (0, _) => {
                 let outcome = Outcome {
                     status: JobStatus::Succeeded,

@@ -1,6 +1,6 @@
 //! The agent's restart: what it remembers, and what it says of jobs that were cut off.
 
-use skiff_proto::{JobStatus, LogSource};
+use skiff_proto::{JobSpec, JobStatus, LogSource};
 
 use crate::support::{Agent, job, shell};
 
@@ -49,6 +49,28 @@ fn jobs_that_were_cut_off_have_failed_and_say_why() {
     // A submission whose answer was lost with the agent is not run again.
     assert_eq!(client.queue().len(), 3);
     assert_eq!(client.run(job("echo two")).job.id, queued.id + 1);
+}
+
+#[test]
+fn setup_runs_again_after_a_restart() {
+    let agent = Agent::start();
+    let spec = JobSpec {
+        setup: Some("echo prepared".into()),
+        ..job("true")
+    };
+    agent.client().run(spec);
+    let agent = Agent::start_in(agent.kill(), |_| {});
+    let mut client = agent.client();
+    for times in [1, 0] {
+        let log = client.run(job("echo ran"));
+        assert!(log.text.contains(") ran\n"), "{}", log.text);
+        assert_eq!(
+            log.text.matches(") prepared\n").count(),
+            times,
+            "{}",
+            log.text
+        );
+    }
 }
 
 #[test]
