@@ -2,19 +2,17 @@
 //! and does it. Must not decide anything about jobs itself.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use skiff_proto::{Fault, FaultKind, JobId, JobRecord, JobSpec, JobStatus, LogSource};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
 use crate::environment::Surroundings;
 use crate::fault;
-use crate::job_log::{JobLog, JobView};
 use crate::process::{Running, StageSpec};
 use crate::queue::{Departure, Effect, Event, Queue, Stage, Work, step};
 use crate::reaper::Reaper;
@@ -23,8 +21,11 @@ use crate::report;
 use crate::survivors;
 
 mod cause;
+mod kept;
 
 use cause::Witness;
+pub(crate) use kept::JobHandle;
+use kept::Kept;
 
 /// How long a job's processes have to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -44,29 +45,6 @@ pub(crate) enum Command {
     Leave(Departure),
     /// Something happened.
     Event(Event),
-}
-
-/// A job as those see it who follow it.
-#[derive(Clone, Debug)]
-pub(crate) struct JobHandle {
-    /// Its record and the length of its log, now and whenever they change.
-    pub(crate) view: watch::Receiver<JobView>,
-    /// The file of its log.
-    pub(crate) log: PathBuf,
-}
-
-/// All that belongs to one job.
-struct Kept {
-    view: Arc<watch::Sender<JobView>>,
-    logs: PathBuf,
-    /// What only an unfinished job has.
-    live: Option<Live>,
-}
-
-struct Live {
-    spec: JobSpec,
-    log: Arc<Mutex<JobLog>>,
-    running: Option<Running>,
 }
 
 /// The keeper. See the module.
@@ -194,30 +172,10 @@ impl Keeper {
 
     /// Takes a job in; one with a specification is to run.
     fn keep(&mut self, record: &JobRecord, spec: Option<JobSpec>) {
-        let logs = self
-            .surroundings
-            .layout
-            .log_dir(&record::log_name(record.id, record.name.as_deref()));
-        let log = logs.join("run.log");
-        let log_len = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
-        let view = Arc::new(watch::Sender::new(JobView {
-            record: record.clone(),
-            log_len,
-        }));
-        let live = spec.and_then(|spec| match JobLog::open(&log, Arc::clone(&view)) {
-            Ok(log) => Some(Live {
-                spec,
-                log: Arc::new(Mutex::new(log)),
-                running: None,
-            }),
-            Err(error) => {
-                report(&format!("cannot open {}: {error}", log.display()));
-                None
-            }
-        });
+        let kept = Kept::new(&self.surroundings.layout, record, spec);
         self.submissions
             .insert(record.submission.clone(), record.id);
-        self.jobs.insert(record.id, Kept { view, logs, live });
+        self.jobs.insert(record.id, kept);
     }
 
     async fn cancel(&mut self, mut jobs: Vec<JobId>) -> Result<Vec<JobHandle>, Fault> {
@@ -249,11 +207,7 @@ impl Keeper {
     }
 
     fn handle_of(&self, id: JobId) -> Option<JobHandle> {
-        let kept = self.jobs.get(&id)?;
-        Some(JobHandle {
-            view: kept.view.subscribe(),
-            log: kept.logs.join("run.log"),
-        })
+        self.jobs.get(&id).map(Kept::handle)
     }
 
     /// Carries out everything that follows from an event.
@@ -298,10 +252,7 @@ impl Keeper {
 
     fn log_lines(&self, job: JobId, lines: &[String]) {
         if let Some(live) = self.jobs.get(&job).and_then(|kept| kept.live.as_ref()) {
-            live.log
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .lines(lines);
+            live.say(lines);
         }
     }
 
@@ -309,10 +260,7 @@ impl Keeper {
         let (Some(record), Some(kept)) = (self.queue.record(job), self.jobs.get_mut(&job)) else {
             return;
         };
-        kept.view.send_modify(|view| view.record = record.clone());
-        if record.status.is_final() {
-            kept.live = None;
-        }
+        kept.publish(record);
         let (layout, record) = (self.surroundings.layout.clone(), record.clone());
         if let Err(error) = on_disk(move || record::save(&layout, &record)).await {
             report(&format!("cannot write the record of job {job}: {error}"));
@@ -329,10 +277,7 @@ impl Keeper {
             });
         };
         if let Some(note) = &self.surroundings.home.note {
-            live.log
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .lines(std::slice::from_ref(note));
+            live.say(std::slice::from_ref(note));
         }
         let spec = StageSpec {
             stage,

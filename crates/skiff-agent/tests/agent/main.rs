@@ -8,6 +8,7 @@ mod connections;
 mod docker;
 mod jobs;
 mod logs;
+mod memory;
 mod recovery;
 mod support;
 mod uploads;
