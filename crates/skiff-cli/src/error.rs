@@ -61,7 +61,16 @@ hinted!(
     skiff_engine::DownError,
     skiff_kube::ApiError,
     skiff_kube::ContextError,
+    skiff_local::DownError,
+    skiff_local::LoadError,
+    skiff_local::UpError,
 );
+
+impl Hinted for skiff_local::StatusError {
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
 
 impl Hinted for skiff_engine::LaunchError {
     fn hint(&self) -> Option<String> {

@@ -47,6 +47,19 @@ impl Setup {
         Ok((Cluster::connect(&selection).await?, config))
     }
 
+    /// Asks, unless the user has said yes beforehand; an error where nobody can answer.
+    pub(crate) fn confirmed(&self, yes: bool, question: &str) -> Result<bool, CommandError> {
+        if yes {
+            return Ok(true);
+        }
+        self.printer.confirm(question).ok_or_else(|| {
+            CommandError::usage(
+                "nobody can be asked: standard input is no terminal",
+                Some("`-y` goes on without asking".to_owned()),
+            )
+        })
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.printer)
     }

@@ -95,7 +95,7 @@ impl<P: AsyncRead + Unpin> AsyncRead for UntilEnd<P> {
         // What came before the end is in the pipe by now; when that is read, nothing follows.
         match Pin::new(&mut this.pipe).poll_read(context, buffer) {
             Poll::Pending => Poll::Ready(Ok(())),
-            read => read,
+            Poll::Ready(read) => Poll::Ready(read),
         }
     }
 }

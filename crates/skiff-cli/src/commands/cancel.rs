@@ -34,21 +34,9 @@ pub(crate) async fn run(args: CancelArgs, setup: &Setup) -> Result<(), CommandEr
                 .join(", ")
         ),
     };
-    if !args.yes {
-        match setup.printer.confirm(&format!(
-            "Cancelling {what} on cluster '{}'. Proceed?",
-            args.cluster
-        )) {
-            Some(true) => {}
-            Some(false) => return Ok(()),
-            None => {
-                let hint = Some("`-y` cancels without asking".to_owned());
-                return Err(CommandError::usage(
-                    "nobody can be asked: standard input is no terminal",
-                    hint,
-                ));
-            }
-        }
+    let question = format!("Cancelling {what} on cluster '{}'. Proceed?", args.cluster);
+    if !setup.confirmed(args.yes, &question)? {
+        return Ok(());
     }
     let (cluster, _) = setup.connect(None).await?;
     let target = match args.jobs {

@@ -32,21 +32,9 @@ pub(crate) async fn run(args: DownArgs, setup: &Setup) -> Result<(), CommandErro
         .iter()
         .map(|cluster| cluster.record.name.as_str())
         .collect();
-    if !names.is_empty() && !args.yes {
-        match setup
-            .printer
-            .confirm(&format!("Taking down {}. Proceed?", names.join(", ")))
-        {
-            Some(true) => {}
-            Some(false) => return Ok(()),
-            None => {
-                let hint = Some("`-y` takes them down without asking".to_owned());
-                return Err(CommandError::usage(
-                    "nobody can be asked: standard input is no terminal",
-                    hint,
-                ));
-            }
-        }
+    let question = format!("Taking down {}. Proceed?", names.join(", "));
+    if !names.is_empty() && !setup.confirmed(args.yes, &question)? {
+        return Ok(());
     }
     let progress = setup.progress();
     let downs = found.clusters.iter().map(|skiff| async {

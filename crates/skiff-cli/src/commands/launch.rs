@@ -67,7 +67,8 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
         explain_dryrun(setup, &prepared, &name);
         return Ok(ExitStatus::Success);
     }
-    if prepared.existing.is_none() && !args.yes && !confirmed(setup, &name)? {
+    let question = format!("Launching a new cluster '{name}'. Proceed?");
+    if prepared.existing.is_none() && !setup.confirmed(args.yes, &question)? {
         return Ok(ExitStatus::Failure);
     }
     let progress = setup.progress();
@@ -84,16 +85,6 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
             .note(&useful_commands(&name, launched.job.map(|job| job.id)));
     }
     Ok(status)
-}
-
-fn confirmed(setup: &Setup, name: &str) -> Result<bool, CommandError> {
-    let question = format!("Launching a new cluster '{name}'. Proceed?");
-    setup.printer.confirm(&question).ok_or_else(|| {
-        CommandError::usage(
-            "nobody can be asked: standard input is no terminal",
-            Some("`-y` launches without asking".to_owned()),
-        )
-    })
 }
 
 fn explain_dryrun(setup: &Setup, prepared: &Prepared, name: &str) {

@@ -88,34 +88,12 @@ struct LoadArgs {
     files: Vec<PathBuf>,
 }
 
-macro_rules! hinted {
-    ($($error:ty),* $(,)?) => {
-        $(impl Hinted for $error {
-            fn hint(&self) -> Option<String> {
-                <$error>::hint(self)
-            }
-        })*
-    };
-}
-
-hinted!(
-    skiff_local::UpError,
-    skiff_local::DownError,
-    skiff_local::LoadError
-);
-
-impl Hinted for skiff_local::StatusError {
-    fn hint(&self) -> Option<String> {
-        None
-    }
-}
-
 pub(crate) async fn run(args: LocalArgs, setup: &Setup) -> Result<(), CommandError> {
     let machine = Machine::from_env(|name| std::env::var_os(name));
     let printer = setup.printer;
     let interrupt = &setup.interrupt;
     match args.command {
-        LocalCommand::Up(args) => run_up(args, &machine, printer, interrupt).await,
+        LocalCommand::Up(args) => Box::pin(run_up(args, &machine, printer, interrupt)).await,
         LocalCommand::Down(args) => run_down(args, &machine, printer, interrupt).await,
         LocalCommand::Status(args) => run_status(args, &machine, printer).await,
         LocalCommand::Load(args) => {
@@ -157,7 +135,7 @@ async fn run_up(
         wait: Duration::from_secs(args.wait),
     };
     let events = |event| printer.note(&said(&event));
-    let report = unless(interrupt, up(machine, &options, &events)).await?;
+    let report = Box::pin(unless(interrupt, up(machine, &options, &events))).await?;
     printer.note(&concluded(&options.name, &report));
     Ok(())
 }
