@@ -8,19 +8,18 @@ use std::path::{Path, PathBuf};
 
 use skiff_proto::paths;
 
-use crate::home::Home;
 use crate::layout::Layout;
 
 /// Where programs look for the daemon that do not read `DOCKER_HOST`.
 const USUAL_SOCKET: &str = "/var/run/docker.sock";
 
 /// Makes the links. One that cannot be made is no fault: `DOCKER_HOST` and `PATH` say the same.
-pub(crate) fn make(layout: &Layout, home: &Home) {
+pub(crate) fn make(layout: &Layout, home: &Path) {
     if *layout == Layout::default() {
         let _ = link(&layout.at(paths::DOCKER_SOCKET), Path::new(USUAL_SOCKET));
     }
     let config = std::env::var_os("DOCKER_CONFIG").filter(|dir| !dir.is_empty());
-    let config = config.map_or_else(|| home.dir.join(".docker"), PathBuf::from);
+    let config = config.map_or_else(|| home.join(".docker"), PathBuf::from);
     let _ = link_plugins(&layout.at(paths::CLI_PLUGINS), &config.join("cli-plugins"));
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct DockerReport {
     /// What the daemon's data lies on, and whether it can be an overlay's upper layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) storage: Option<String>,
+    /// What came of copying the command-line tools, where the wrapper did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tools: Option<String>,
     /// The daemon's arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) arguments: Vec<String>,
@@ -47,7 +50,7 @@ pub(crate) enum Phase {
     /// The wrapper prepares it.
     #[default]
     Preparing,
-    /// The daemon was started; whether it answers, its socket says.
+    /// The daemon was started and the tools are there; whether it answers, its socket says.
     Started,
     /// This pod cannot run it, now or later.
     Unusable,

@@ -3,7 +3,7 @@
 //! Waits for the socket by inotify and holds one connection to the daemon, whose end is the daemon's.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::docker_links;
 use crate::docker_report::{DockerReport, Phase, log_tail};
 use crate::keeper::Command;
 use crate::layout::Layout;
@@ -29,6 +30,7 @@ const HEAD: usize = 4 << 10;
 /// The gate.
 pub(crate) struct Gate {
     layout: Layout,
+    home: PathBuf,
     state: watch::Sender<DockerState>,
     keeper: mpsc::Sender<Command>,
     /// Notified when a job waits for the daemon.
@@ -36,15 +38,17 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate that reports to this keeper.
+    /// A gate that reports to this keeper, for jobs at home in this folder.
     pub(crate) fn new(
         layout: Layout,
+        home: PathBuf,
         state: watch::Sender<DockerState>,
         keeper: mpsc::Sender<Command>,
         awaited: Arc<Notify>,
     ) -> Self {
         Self {
             layout,
+            home,
             state,
             keeper,
             awaited,
@@ -69,6 +73,7 @@ impl Gate {
                     }
                 }
             };
+            docker_links::make(&self.layout, &self.home);
             self.state.send_replace(DockerState::Ready);
             self.tell(Event::DockerReady).await;
             // The daemon says nothing more on this connection: whatever comes, it is over.
@@ -96,8 +101,8 @@ impl Gate {
             let deadline = waiting_since.map(|since| self.deadline(since));
             let changed_or_ready = async {
                 match ping(&socket).await {
-                    Ok(daemon) => Ok(Some(daemon)),
-                    Err(_) => changes.changed().await.map(|()| None),
+                    Ok(daemon) if self.is_started() => Ok(Some(daemon)),
+                    _ => changes.changed().await.map(|()| None),
                 }
             };
             tokio::select! {
@@ -112,6 +117,11 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Whether the wrapper is done with what it does beside the daemon.
+    fn is_started(&self) -> bool {
+        DockerReport::read(&self.layout).is_none_or(|report| report.phase == Phase::Started)
     }
 
     /// Until when a job waits that has waited since then.

@@ -1,6 +1,6 @@
 //! Where things lie: the pod contract's paths under one root, which tests move elsewhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use skiff_proto::{JobId, paths};
 
@@ -20,6 +20,11 @@ impl Layout {
     /// The layout with this folder in the place of `/skiff`.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    /// The shared folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// One of the contract's paths (`skiff_proto::paths`) below this root.

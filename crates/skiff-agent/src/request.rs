@@ -1,6 +1,6 @@
 //! What each request of a client does.
 
-use skiff_proto::{DockerState, Fault, FaultKind, JobRecord, Request, Response};
+use skiff_proto::{DockerState, Fault, FaultKind, JobRecord, LogSource, Request, Response};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -46,10 +46,11 @@ pub(crate) async fn start(
             tail,
             follow,
         } => {
+            let missing = no_job(&job);
             let asked = ask(service, |answer| Command::Find(job, answer)).await;
             tokio::spawn(async move {
                 let Some(handle) = asked.await.ok().flatten() else {
-                    return finish(&reply, Err(no_job())).await;
+                    return finish(&reply, Err(missing)).await;
                 };
                 let wanted = Wanted {
                     offset,
@@ -153,9 +154,14 @@ fn gone() -> Fault {
     }
 }
 
-fn no_job() -> Fault {
+fn no_job(asked: &LogSource) -> Fault {
+    let message = match asked {
+        LogSource::Id(id) => format!("there is no job {id}"),
+        LogSource::Latest => "there is no job yet".to_owned(),
+        LogSource::Submission(_) => "the job was not submitted".to_owned(),
+    };
     Fault {
         kind: FaultKind::NotFound,
-        message: "there is no such job".to_owned(),
+        message,
     }
 }

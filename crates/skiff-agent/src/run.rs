@@ -13,7 +13,6 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
-use crate::docker_links;
 use crate::environment::Surroundings;
 use crate::gate::Gate;
 use crate::home::Home;
@@ -149,11 +148,19 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let (docker_state, docker) = watch::channel(DockerState::Off);
     if surroundings.docker {
         docker_state.send_replace(DockerState::Starting);
-        docker_links::make(&layout, &surroundings.home);
         sidecar::tell_home(&layout, &surroundings.home.dir)
             .map_err(|error| RunError::Folder(layout.run_dir(), error))?;
         let awaited = Arc::clone(&docker_awaited);
-        tokio::spawn(Gate::new(layout.clone(), docker_state, keeper.clone(), awaited).run());
+        tokio::spawn(
+            Gate::new(
+                layout.clone(),
+                surroundings.home.dir.clone(),
+                docker_state,
+                keeper.clone(),
+                awaited,
+            )
+            .run(),
+        );
     }
     let (departing, departed) = watch::channel(false);
     let service = Service {

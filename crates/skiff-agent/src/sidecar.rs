@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use skiff_proto::paths;
 use thiserror::Error;
@@ -103,6 +103,7 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
 /// Makes everything ready that the daemon needs, and says in the report what was found and chosen.
 fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, SidecarError> {
     let question = daemon::find()?.ask()?;
+    let tools = copy_tools(layout)?;
     state.cgroups = Some(cgroup_tree::divide()?);
     mounts::complete();
     state.storage = Some(overlay::test(Path::new(paths::DOCKER_DATA))?);
@@ -127,9 +128,28 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Sideca
     daemon::remove_leftovers(layout);
     Ok(Prepared {
         daemon,
+        tools,
         containerd,
         log,
     })
+}
+
+/// Starts to copy the command-line tools to the task, where no init container has done it.
+fn copy_tools(layout: &Layout) -> Result<Option<Child>, SidecarError> {
+    if layout.at(paths::TOOLS_BIN).join("docker").exists() {
+        return Ok(None);
+    }
+    let own = Path::new("/proc/self/exe");
+    let mut command = Command::new(own);
+    command
+        .arg("--root")
+        .arg(layout.root())
+        .arg("tools")
+        .stdin(Stdio::null());
+    let child = command
+        .spawn()
+        .map_err(|error| SidecarError::Daemon(own.to_owned(), error))?;
+    Ok(Some(child))
 }
 
 /// Opens the folders that both containers use: whichever comes first makes them, and the task's user may

@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use skiff_proto::paths;
 use thiserror::Error;
@@ -134,17 +135,27 @@ fn make_folder(folder: &Path) -> Result<(), ToolsError> {
 
 /// Copies a file, with its mode, so that a reader of the target sees all of it or nothing.
 fn copy(from: &Path, to: &Path) -> Result<(), ToolsError> {
-    let fresh = to.with_extension("skiff-tmp");
+    let fresh = beside(to);
     let copied = fs::copy(from, &fresh).and_then(|_| fs::rename(&fresh, to));
     copied.map_err(|error| ToolsError::Copy(from.to_owned(), to.to_owned(), error))
 }
 
+/// A name beside this one that nobody else takes: two containers may copy at the same time.
+fn beside(path: &Path) -> PathBuf {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(
+        ".{name}.{:x}-{:x}",
+        now.as_nanos(),
+        std::process::id()
+    ))
+}
+
 fn replace_with_link(target: &Path, link: &Path) -> Result<(), ToolsError> {
-    let fresh = link.with_extension("skiff-tmp");
-    let made = match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => symlink(target, &fresh).and_then(|()| fs::rename(&fresh, link)),
-    };
+    let fresh = beside(link);
+    let made = symlink(target, &fresh).and_then(|()| fs::rename(&fresh, link));
     made.map_err(|error| ToolsError::Make(link.to_owned(), error))
 }
 

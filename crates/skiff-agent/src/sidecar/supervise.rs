@@ -1,6 +1,7 @@
 //! Stays with the daemon: keeps its log, notices its death, ends it when the agent has left.
 
 use std::io;
+use std::process::Child;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -36,6 +37,8 @@ pub(super) enum Ending {
 pub(super) struct Prepared {
     /// The daemon, not yet started.
     pub(super) daemon: Daemon,
+    /// The process that copies the tools, if there is one; nobody has waited for it.
+    pub(super) tools: Option<Child>,
     /// Its containerd, started.
     pub(super) containerd: Option<Containerd>,
     /// The log of both.
@@ -59,6 +62,7 @@ pub(super) fn supervise(
         let reaper = Reaper::start().map_err(SidecarError::Supervise)?;
         let Prepared {
             daemon,
+            tools,
             containerd,
             log,
         } = prepared;
@@ -67,6 +71,7 @@ pub(super) fn supervise(
             .as_ref()
             .map(|containerd| Pid::from_child(&containerd.child));
         let mut containerd_exit = containerd_pid.map(|pid| reaper.register(pid));
+        let tools_exit = tools.map(|child| reaper.register(Pid::from_child(&child)));
         let writer = log.writer()?;
         log.pump().map_err(SidecarError::Supervise)?;
         if let (Some(containerd), Some(exit)) = (&containerd, &mut containerd_exit) {
@@ -82,6 +87,11 @@ pub(super) fn supervise(
             .and_then(|mut command| command.spawn());
         let pid = Pid::from_child(&child.map_err(daemon_error)?);
         let mut exit = reaper.register(pid);
+        if let Some(exit) = tools_exit {
+            // A fraction of what the daemon needs to answer. Without them the daemon is there all the same.
+            let code = exit.await.unwrap_or(255);
+            state.tools = Some(format!("copied with code {code}"));
+        }
         state.phase = Phase::Started;
         write(state, layout);
         let ending = tokio::select! {
