@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use miette::{GraphicalReportHandler, GraphicalTheme};
 use skiff_proto::ExitStatus;
 use skiff_schema::Faults;
 
@@ -149,7 +149,7 @@ impl CommandError {
     /// The text for stderr; None where there is nothing to say.
     pub(crate) fn render(&self) -> Option<String> {
         match self {
-            Self::Faults(faults) => Some(render_faults(faults.as_ref())),
+            Self::Faults(faults) => Some(render_faults(faults)),
             Self::Failed { error, hint, .. } => {
                 // The reader of our output went away, as `head` does: that is no trouble to report.
                 let broken = chain(error.as_ref()).iter().any(|e| {
@@ -163,7 +163,7 @@ impl CommandError {
 }
 
 /// Each fault with its place in the file, then how many they are.
-fn render_faults(faults: &dyn Diagnostic) -> String {
+fn render_faults(faults: &Faults) -> String {
     let watched = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let theme = if watched {
         GraphicalTheme::unicode()
@@ -172,14 +172,19 @@ fn render_faults(faults: &dyn Diagnostic) -> String {
     };
     let handler = GraphicalReportHandler::new_themed(theme);
     let mut text = String::new();
-    for fault in faults.related().into_iter().flatten() {
+    for fault in faults {
         handler
             .render_report(&mut text, fault)
             .expect("a String takes every write");
         text.push('\n');
     }
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-    let _ = writeln!(text, "{red}error:{red:#} {faults}");
+    let count = if faults.iter().len() == 1 {
+        format!("{} has one fault", faults.name())
+    } else {
+        faults.to_string()
+    };
+    let _ = writeln!(text, "{red}error:{red:#} {count}");
     text
 }
 

@@ -161,6 +161,11 @@ impl Faults {
         }
     }
 
+    /// What has the faults: a file by its name, or the command line.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The faults, in the order of their places.
     pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
         self.told.iter()
