@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skiff_kube::{ApiError, Cluster, ExecEnd};
-use skiff_proto::{Request, Response};
+use skiff_proto::{FaultKind, Request, Response};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -23,7 +23,7 @@ pub enum AgentError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// The stream was opened, and then the conversation failed.
-    #[error("cannot talk to the agent in pod {pod}")]
+    #[error("{} pod {pod}", tried(.source))]
     Session {
         /// The pod.
         pod: String,
@@ -52,8 +52,34 @@ impl AgentError {
             } => Some(
                 "take the cluster down and launch it again with this version of Skiff".to_owned(),
             ),
+            Self::Session {
+                source: SessionError::Refused(fault),
+                ..
+            } => refusal_hint(fault.kind),
             Self::Session { .. } => None,
         }
+    }
+}
+
+fn tried(source: &SessionError) -> &'static str {
+    match source {
+        SessionError::Refused(_) => "the request was refused in",
+        _ => "cannot talk to the agent in",
+    }
+}
+
+fn refusal_hint(kind: FaultKind) -> Option<String> {
+    match kind {
+        FaultKind::NotFound => Some("`skiff queue` lists the jobs".to_owned()),
+        FaultKind::DiskFull => Some(
+            "free some of the pod's disk, or leave files out of the workdir with a .skyignore"
+                .to_owned(),
+        ),
+        FaultKind::ShuttingDown => Some("launch the cluster again once it is down".to_owned()),
+        FaultKind::Unsupported => {
+            Some("relaunch the cluster: its agent is of another version than this Skiff".to_owned())
+        }
+        FaultKind::Invalid | FaultKind::System => None,
     }
 }
 

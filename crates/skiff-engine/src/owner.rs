@@ -63,9 +63,10 @@ pub(crate) async fn is_own(cluster: &Cluster, plan: &Plan) -> Result<bool, ApiEr
 /// Removes the cluster.
 pub(crate) async fn remove(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
     for pod in &plan.pods {
-        cluster
+        // One that cannot be deleted, for want of the right perhaps, goes with its owner.
+        let _ = cluster
             .delete::<Pod>(pod.metadata.name.as_deref().unwrap_or_default(), None)
-            .await?;
+            .await;
     }
     cluster
         .delete::<Secret>(plan.cluster.as_str(), None)
