@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
@@ -30,9 +31,9 @@ fn processes() -> Vec<Process> {
         .collect()
 }
 
-fn kill(process: &Process) -> Result<()> {
+fn kill(process: &Process, signal: Signal) -> Result<()> {
     let pid = Pid::from_raw(process.pid).context("a process has a number")?;
-    Ok(kill_process(pid, Signal::KILL)?)
+    Ok(kill_process(pid, signal)?)
 }
 
 /// Kills one component of the local cluster whose state is in this folder.
@@ -51,45 +52,47 @@ pub fn kill_component(folder: &Path, name: &str) -> Result<()> {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        [one] => kill(one),
+        [one] => kill(one, Signal::KILL),
         found => bail!("there are {} processes {name} of {folder}", found.len()),
     }
 }
 
 /// The agent that is PID 1 of a pod's task container.
-fn agent(pod: &str) -> Result<Process> {
+fn agent(pod: &Pod) -> Result<Process> {
+    let uid = pod.metadata.uid.as_deref().context("a pod has a uid")?;
     let mut agents = processes().into_iter().filter(|process| {
-        let is_agent = matches!(process.words.as_slice(), [program, run, ..] if program == "/skiff/bin/task" && run == "run");
-        let environment = fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
-        is_agent && environment.split(|byte| *byte == 0).any(|entry| entry == format!("HOSTNAME={pod}").as_bytes())
+        let is_agent =
+            matches!(process.words.as_slice(), [program, run, ..] if program == "/skiff/bin/task" && run == "run");
+        let cgroups = fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap_or_default();
+        is_agent && cgroups.contains(uid)
     });
     agents
         .next()
-        .with_context(|| format!("there is no agent of pod {pod} on this machine"))
+        .with_context(|| format!("there is no agent of pod {uid} on this machine"))
 }
 
 /// Kills a pod's agent, and with it the task container.
-pub fn kill_agent(pod: &str) -> Result<()> {
-    kill(&agent(pod)?)
+pub fn kill_agent(pod: &Pod) -> Result<()> {
+    kill(&agent(pod)?, Signal::KILL)
 }
 
-/// Runs a command in the file system and as the environment of a pod's task container, without the API server.
-pub async fn inside_pod(pod: &str, command: &[&str]) {
+/// Stops a pod's agent in its tracks: it answers nothing and cannot say a last word.
+pub fn freeze_agent(pod: &Pod) -> Result<()> {
+    kill(&agent(pod)?, Signal::STOP)
+}
+
+/// Runs a command in a pod's task container, without the API server.
+pub async fn inside_pod(pod: &Pod, command: &[&str]) {
     let agent = agent(pod).expect("the pod runs on this machine");
     enter(agent.pid, &["--root", "--wd=/"], command).await;
 }
 
 /// Mounts a tmpfs of this size over a folder of a pod's task container.
-pub async fn mount_in_pod(pod: &str, folder: &str, size: &str) {
+pub async fn mount_in_pod(pod: &Pod, folder: &str, size: &str) {
     let agent = agent(pod).expect("the pod runs on this machine");
-    // The mount command is the node's own: the image need not have one.
     let options = format!("size={size}");
-    enter(
-        agent.pid,
-        &[],
-        &["mount", "-t", "tmpfs", "-o", &options, "tmpfs", folder],
-    )
-    .await;
+    let mount = ["mount", "-t", "tmpfs", "-o", &options, "tmpfs", folder];
+    enter(agent.pid, &[], &mount).await;
 }
 
 async fn enter(pid: i32, options: &[&str], command: &[&str]) {

@@ -44,7 +44,10 @@ async fn what_no_node_has_is_refused_before_anything_is_created() {
             .notes("NODE");
         refused.notes("Ready").notes("hint:");
         let refused = namespace
-            .launch("c", &["--memory", "20000", "true"])
+            .skiff()
+            .run(&[
+                "launch", "-y", "-c", "c", "--cpus", "0.1", "--memory", "20000", "true",
+            ])
             .await
             .code(1)
             .one_error();

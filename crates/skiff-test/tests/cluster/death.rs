@@ -1,25 +1,33 @@
-//! A pod that dies under a follower: by the API, by a signal, by its own memory limit.
+//! A pod that dies under a follower: by the API, by a signal.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
+use skiff_test::host;
 use skiff_test::namespace::{small, with_namespace};
 
 #[tokio::test]
-async fn a_pod_that_is_deleted_while_its_output_streams_is_told_to_be_gone() {
+async fn a_pod_that_vanishes_while_its_output_streams_is_told_to_be_gone() {
     with_namespace(async |namespace| {
         let mut launch = namespace
             .skiff()
             .start(&small("c", &["echo begun; sleep 100000"]));
         launch.stdout_has("begun").await;
+        let head = namespace.head("c").await;
         let name = namespace.head_name("c");
+        // As when a node dies: nobody is left who could say a last word.
         let at_once = DeleteParams::default().grace_period(0);
+        host::freeze_agent(&head).expect("this machine is the node");
         namespace
             .api::<Pod>()
             .delete(&name, &at_once)
             .await
             .expect("the pod is there");
+        host::kill_agent(&head).expect("this machine is the node");
         let finished = launch.end().await.code(100).one_error();
-        finished.says("begun").notes(&name).notes("hint:");
+        finished
+            .says("begun")
+            .notes(&format!("pod {name} is gone"))
+            .notes("hint:");
         namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
         namespace.assert_nothing_left().await;
     })
@@ -27,23 +35,28 @@ async fn a_pod_that_is_deleted_while_its_output_streams_is_told_to_be_gone() {
 }
 
 #[tokio::test]
-async fn a_pod_that_is_deleted_in_the_ordinary_way_ends_its_follower_too() {
+async fn a_pod_that_is_deleted_while_its_output_streams_says_so_as_its_last_word() {
     with_namespace(async |namespace| {
-        let mut launch = namespace
-            .skiff()
-            .start(&small("c", &["echo begun; sleep 100000"]));
-        launch.stdout_has("begun").await;
-        let name = namespace.head_name("c");
-        namespace
-            .api::<Pod>()
-            .delete(&name, &DeleteParams::default())
-            .await
-            .expect("the pod is there");
-        let finished = launch.end().await;
-        assert!(matches!(finished.code, Some(100 | 103)), "{finished}");
-        namespace
-            .wait_for_pod(&name, "deletion", |pod| pod.is_none())
-            .await;
+        for grace in [
+            DeleteParams::default(),
+            DeleteParams::default().grace_period(0),
+        ] {
+            let mut launch = namespace
+                .skiff()
+                .start(&small("c", &["echo begun; sleep 100000"]));
+            launch.stdout_has("begun").await;
+            let name = namespace.head_name("c");
+            namespace
+                .api::<Pod>()
+                .delete(&name, &grace)
+                .await
+                .expect("the pod is there");
+            let finished = launch.end().await.code(100);
+            finished.says("begun").notes("told to stop");
+            namespace
+                .wait_for_pod(&name, "deletion", |pod| pod.is_none())
+                .await;
+        }
     })
     .await;
 }
@@ -55,8 +68,7 @@ async fn a_killed_agent_comes_back_and_tells_what_became_of_its_job() {
             .skiff()
             .start(&small("c", &["echo begun; sleep 100000"]));
         launch.stdout_has("begun").await;
-        let name = namespace.head_name("c");
-        skiff_test::host::kill_agent(&name).expect("this machine is the node");
+        host::kill_agent(&namespace.head("c").await).expect("this machine is the node");
         let finished = launch.end().await.code(100);
         let finished = finished.says("begun");
         // The job table outlives the container; the follower learns the job's end from it.

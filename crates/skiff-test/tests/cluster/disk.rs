@@ -11,7 +11,8 @@ async fn a_workdir_that_does_not_fit_is_told_and_the_next_one_that_fits_goes_thr
     with_namespace(async |namespace| {
         namespace.launch("c", &["true"]).await.code(0);
         let head = namespace.head_name("c");
-        host::mount_in_pod(&head, "/skiff/incoming", "1m").await;
+        namespace.inside("c", "mkdir -p /skiff/incoming").await;
+        host::mount_in_pod(&namespace.head("c").await, "/skiff/incoming", "1m").await;
         let big = namespace.write("code/big", &"x".repeat(3 << 20));
         let full = namespace
             .skiff()

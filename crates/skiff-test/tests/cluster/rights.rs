@@ -62,7 +62,10 @@ async fn with_rules(namespace: &Namespace, rules: Value) -> Program {
         .create_token_request("user", &post, &request)
         .await
         .expect("the administrator may");
-    let token = token.status.and_then(|status| status.token).expect("a token request is answered");
+    let token = token
+        .status
+        .and_then(|status| status.token)
+        .expect("a token request is answered");
 
     let mut kubeconfig = namespace
         .kubernetes

@@ -26,6 +26,7 @@ async fn logs_go_on_where_they_were_when_the_api_server_comes_back() {
     alone(async |namespace| {
         let mut launch = namespace.skiff().start(&small("c", &[COUNT]));
         launch.stdout_has("half").await;
+        let head = namespace.head("c").await;
         let folder = namespace
             .kubernetes
             .local_folder()
@@ -33,7 +34,7 @@ async fn logs_go_on_where_they_were_when_the_api_server_comes_back() {
         host::kill_component(&folder, "kube-apiserver")
             .expect("the API server runs on this machine");
         launch.stderr_has("Connection lost").await;
-        host::inside_pod(&namespace.head_name("c"), &["sh", "-c", "echo > ~/go"]).await;
+        host::inside_pod(&head, &["sh", "-c", "echo > ~/go"]).await;
         bring_back(namespace).await;
         let finished = launch.end().await.code(0).notes("Connected again");
         let counts: Vec<&str> = finished

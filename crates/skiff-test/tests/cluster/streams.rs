@@ -73,16 +73,16 @@ async fn a_launch_over_connections_that_break_submits_its_job_once() {
             .kubernetes
             .server()
             .expect("the kubeconfig is complete");
-        // Enough for TLS and the stream's opening, too little for a chatty job: it is cut again and again.
-        let proxy = CuttingProxy::start(&server, 20_000)
+        // Enough for TLS and one frame, too little for a chatty job: it is cut again and again.
+        let proxy = CuttingProxy::start(&server, 100_000)
             .await
             .expect("a port is free");
         let exec = through(namespace, &proxy);
-        let job = "echo ran >> ~/runs; seq -f 'row %07.0f' 1 2000";
+        let job = "echo ran >> ~/runs; seq -f 'row %07.0f' 1 20000";
         exec.run(&["exec", "c", "--workdir", "code", job])
             .await
             .code(0)
-            .says("row 0002000");
+            .says("row 0020000");
         assert!(
             proxy.cuts() >= 2,
             "the proxy cut only {} connections",
