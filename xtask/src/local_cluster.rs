@@ -185,6 +185,6 @@ impl Drop for LocalCluster<'_> {
 }
 
 /// Takes a cluster down, also after an interrupt.
-pub(crate) fn take_down(skiff: &Skiff, name: &str) -> Result<()> {
+fn take_down(skiff: &Skiff, name: &str) -> Result<()> {
     command::clean_up(&mut skiff.local_command(&["down", "--name", name])?)
 }

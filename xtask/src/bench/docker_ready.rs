@@ -34,7 +34,7 @@ impl Bench for DockerReady {
 
     fn prepare(&mut self, lab: &mut Lab) -> Result<()> {
         lab.cluster_up()?;
-        self.with_docker = lab.task(WITH_DOCKER, true, "docker info > /dev/null || exit 1")?;
+        self.with_docker = lab.task(WITH_DOCKER, true, "docker version > /dev/null || exit 1")?;
         self.plain = lab.task(PLAIN, false, "true")?;
         self.value(lab)?;
         self.reference(lab).map(drop)

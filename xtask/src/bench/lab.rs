@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::command;
-use crate::local_cluster::{self, Skiff};
+use crate::local_cluster::Skiff;
 use crate::project::{Project, VERSION};
 use crate::report;
 
@@ -63,7 +63,8 @@ impl<'p> Lab<'p> {
             return Ok(());
         }
         self.up = false;
-        local_cluster::take_down(&self.skiff, NAME)
+        let mut down = self.skiff.local_command(&["down", "--name", NAME])?;
+        command::clean_up(down.stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
     /// Ends the measurements.
