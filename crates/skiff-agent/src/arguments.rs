@@ -22,7 +22,7 @@ pub(crate) enum Role {
         /// Whether SIGTERM means nothing before the agent has left.
         until_marker: bool,
     },
-    /// The init container of Docker's tools.
+    /// The copier of Docker's tools, beside the daemon's start.
     Tools,
     /// A job's process before it becomes the job's shell.
     Session {

@@ -1,5 +1,5 @@
 //! Skiff's agent: PID 1 of a task container (`run`), its client end (`connect`), the wrapper of the
-//! Docker daemon (`docker`) and the init container that lends Docker's tools to the task (`tools`).
+//! Docker daemon (`docker`) and the copier of Docker's tools for the task (`tools`).
 //!
 //! One static executable that travels to every pod. Must not resolve names, ask the system's user
 //! database through libc, or need anything of the image beyond a kernel.

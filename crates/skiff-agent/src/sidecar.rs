@@ -134,7 +134,7 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Sideca
     })
 }
 
-/// Starts to copy the command-line tools to the task, where no init container has done it.
+/// Starts to copy the command-line tools to the task, unless an earlier start of the sidecar has.
 fn copy_tools(layout: &Layout) -> Result<Option<Child>, SidecarError> {
     if layout.at(paths::TOOLS_BIN).join("docker").exists() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The init container of Docker's tools: copies the command-line client and its plugins out of its own
+//! Docker's tools for the task: copies the command-line client and its plugins out of its own
 //! image to where every task image can run them.
 //!
 //! A static program is copied as it is. A dynamic one goes with its loader and libraries, and what bears

@@ -16,8 +16,8 @@ pub(crate) const SHARED_VOLUME: &str = "skiff";
 pub(crate) const PARTS_VOLUME: &str = "parts";
 
 /// Puts the parts together under the container's own name and becomes the agent. A rename, because
-/// a restart would meet "text file busy"; a folder open to all, because an init container may run
-/// as root and the task as somebody else.
+/// a restart would meet "text file busy"; a folder open to all, because the sidecar runs as
+/// root and the task perhaps as somebody else.
 const ASSEMBLE: &str = "mkdir -p -m 1777 /skiff/bin && \
     cat /skiff/parts/* > /skiff/bin/$0.tmp && chmod 755 /skiff/bin/$0.tmp && \
     mv -f /skiff/bin/$0.tmp /skiff/bin/$0 && exec /skiff/bin/$0 \"$@\"";

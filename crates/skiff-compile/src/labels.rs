@@ -28,5 +28,3 @@ pub const RECORD_KEY: &str = "record.json";
 pub const TASK_CONTAINER: &str = "task";
 /// Name of the container that runs the Docker daemon.
 pub const DOCKER_CONTAINER: &str = "docker";
-/// Name of the init container that copies command-line tools.
-pub const TOOLS_CONTAINER: &str = "tools";

@@ -134,9 +134,9 @@ async fn leave(cluster: &Cluster, pod: &str) {
     let Ok(connection) = Connection::open(cluster, pod).await else {
         return;
     };
-    if connection.ask(Request::Shutdown).await.is_err() {
-        return;
-    }
+    // An agent that has gone before its answer arrived has gone as it was asked to.
+    let _ = connection.ask(Request::Shutdown).await;
+    drop(connection);
     let mut updates = cluster.watch_pod(pod);
     while let Some(update) = updates.next().await {
         match update {

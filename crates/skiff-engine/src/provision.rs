@@ -14,11 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{AgentExecutable, Event, Reporter, agents, owner};
 
 /// The containers whose state decides, the task's own first.
-pub(crate) const CONTAINERS: &[&str] = &[
-    labels::TASK_CONTAINER,
-    labels::DOCKER_CONTAINER,
-    labels::TOOLS_CONTAINER,
-];
+pub(crate) const CONTAINERS: &[&str] = &[labels::TASK_CONTAINER, labels::DOCKER_CONTAINER];
 
 /// How long a pod may be unschedulable, where the configuration does not say.
 const SCHEDULING: Duration = Duration::from_secs(10);

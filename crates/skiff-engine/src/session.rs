@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use skiff_proto::{Decoder, Fault, Frame, FrameError, Hello, PROTOCOL_VERSION, Request, Response};
+use skiff_proto::{
+    Decoder, Fault, Frame, FrameError, Hello, MAX_FRAME, PROTOCOL_VERSION, Request, Response,
+};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -48,6 +50,12 @@ pub enum SessionError {
     /// The agent refused a request.
     #[error(transparent)]
     Refused(#[from] Fault),
+    /// The request does not fit into one frame.
+    #[error("the request is too large: {size} bytes, at most {MAX_FRAME} are possible")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+    },
     /// The answer is not one to the question.
     #[error("the agent answered something else than was asked")]
     Unexpected,
@@ -117,6 +125,8 @@ impl Session {
     /// Makes a request that has more than one answer.
     pub(crate) async fn start(&self, request: Request) -> Result<Call, SessionError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let frame = Frame::Request(id, request);
+        check_size(&frame)?;
         let incoming = self.routes.add(id)?;
         let (outgoing, routes) = (self.outgoing.clone(), self.routes.clone());
         let call = Call {
@@ -125,7 +135,7 @@ impl Session {
             outgoing,
             routes,
         };
-        call.send_frame(Frame::Request(id, request)).await?;
+        call.send_frame(frame).await?;
         Ok(call)
     }
 }
@@ -293,6 +303,17 @@ async fn write(input: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Resu
     frame.encode(&mut bytes);
     input.write_all(&bytes).await?;
     input.flush().await
+}
+
+/// An agent that is sent too large a frame hangs up: better to say why.
+fn check_size(frame: &Frame) -> Result<(), SessionError> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    let size = bytes.len();
+    if size > MAX_FRAME {
+        return Err(SessionError::TooLarge { size });
+    }
+    Ok(())
 }
 
 fn lost(error: &io::Error) -> SessionError {

@@ -26,9 +26,9 @@ pub const DOCKER_LOG: &str = "/skiff/docker/daemon.log";
 pub const DOCKER_REPORT: &str = "/skiff/docker/report.json";
 /// The daemon's own data.
 pub const DOCKER_DATA: &str = "/var/lib/docker";
-/// Command-line tools that an init container copied, first on the task's `PATH`.
+/// Command-line tools that the Docker sidecar copied, first on the task's `PATH`.
 pub const TOOLS_BIN: &str = "/skiff/tools/bin";
-/// Docker CLI plugins that an init container copied.
+/// Docker CLI plugins that the Docker sidecar copied.
 pub const CLI_PLUGINS: &str = "/skiff/tools/cli-plugins";
 /// The group that owns the Docker socket, given to every container of the pod.
 pub const DOCKER_GROUP: u32 = 48_879;

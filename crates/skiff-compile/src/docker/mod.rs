@@ -1,7 +1,6 @@
 //! Docker inside the pod: a daemon in a sidecar, its tools and its socket in the task container.
 
 mod sidecar;
-mod tools;
 
 use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, PodSecurityContext, PodSpec};
 use skiff_proto::paths;
@@ -34,16 +33,15 @@ fn add_all(input: &Input<'_>, spec: &mut PodSpec) {
         .iter_mut()
         .find(|c| c.name == labels::TASK_CONTAINER);
     connect(task.expect("every pod has a task container"));
-    let mut init = vec![tools::container(input)];
-    let mut sidecar = sidecar::container(input);
     if input.facts.pod_version(&input.agent.architectures) >= NATIVE_SIDECARS {
+        let mut sidecar = sidecar::container(input, &["docker"]);
         sidecar.restart_policy = Some("Always".to_owned());
-        // First, so that the daemon starts while the tools are copied.
-        init.insert(0, sidecar);
+        spec.init_containers = Some(vec![sidecar]);
     } else {
+        // Ended together with the task, it would be gone before the job is.
+        let sidecar = sidecar::container(input, &["docker", "--until-marker"]);
         spec.containers.insert(0, sidecar);
     }
-    spec.init_containers = Some(init);
     let volumes = spec.volumes.get_or_insert_default();
     volumes.push(empty_dir(TMP_VOLUME, EmptyDirVolumeSource::default()));
     volumes.push(empty_dir(DATA_VOLUME, EmptyDirVolumeSource::default()));

@@ -8,10 +8,10 @@ use crate::{Input, labels, quantity};
 
 use super::{DATA_VOLUME, TMP_VOLUME};
 
-pub(super) fn container(input: &Input<'_>) -> Container {
+pub(super) fn container(input: &Input<'_>, arguments: &[&str]) -> Container {
     let image = &input.config.images.docker;
     let mut container =
-        container::agent_container(input, labels::DOCKER_CONTAINER, image, &["docker"]);
+        container::agent_container(input, labels::DOCKER_CONTAINER, image, arguments);
     container.env = Some(vec![
         variable("SKIFF_CLUSTER", &input.ids.cluster),
         field_variable("SKIFF_POD_IP", "status.podIP"),
