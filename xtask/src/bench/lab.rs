@@ -133,13 +133,12 @@ impl<'p> Lab<'p> {
         self.cluster_up()?;
         let task = self.task(name, false, "true")?;
         self.run_skiff(&["launch", "-y", "-c", name, &task])?;
-        let selector = format!("skiff.dev/cluster,skypilot-cluster-name={name}");
-        let mut list = self.kubectl(&["get", "pods", "-o", "name", "-l", &selector]);
+        let mut list = self.kubectl(&["get", "pods", "-o", "name", "-l", "skiff.dev/rank=0"]);
         let pods = command::captured(&mut list)?;
-        let pod = pods
-            .lines()
-            .next()
-            .with_context(|| format!("{name} has no pod"))?;
+        // A pod is called after its cluster, whose name ends with the user's hash.
+        let start = format!("pod/{name}-");
+        let mut own = pods.lines().filter(|pod| pod.starts_with(&start));
+        let pod = own.next().with_context(|| format!("{name} has no pod"))?;
         Ok(pod.trim_start_matches("pod/").to_owned())
     }
 
