@@ -3,6 +3,8 @@
 use kube::core::Status;
 use thiserror::Error;
 
+use crate::context::CONNECT_TIMEOUT;
+
 /// One request that failed: what was tried, on what, and why.
 #[derive(Debug, Error)]
 #[error("cannot {action} {object}")]
@@ -83,6 +85,11 @@ impl ApiError {
     /// Whether the object is there already.
     pub fn is_conflict(&self) -> bool {
         matches!(self.cause, ApiCause::Conflict(_))
+    }
+
+    /// Whether the server gave no answer at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.cause, ApiCause::Unreachable { .. })
     }
 
     /// Whether the same request may well succeed in a moment.
@@ -203,6 +210,12 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
+    }
+    let timed_out = last.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        error.kind() == std::io::ErrorKind::TimedOut && error.raw_os_error().is_none()
+    });
+    if timed_out {
+        return format!("no connection within {} s", CONNECT_TIMEOUT.as_secs());
     }
     last.to_string()
 }

@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 use skiff_compile::{Amounts, ClusterFacts, NodeFacts, Version};
 
+use crate::patience::{READ, within};
 use crate::{ApiError, Cluster};
 
 /// What a version that cannot be read is taken for: the oldest Kubernetes that Skiff supports.
@@ -21,8 +22,10 @@ impl Cluster {
     pub async fn facts(&self) -> Result<ClusterFacts, ApiError> {
         let nodes_api: Api<Node> = Api::all(self.client.clone());
         let params = ListParams::default();
-        let (version, nodes) =
-            tokio::join!(self.client.apiserver_version(), nodes_api.list(&params));
+        let (version, nodes) = tokio::join!(
+            within(READ, self.client.apiserver_version()),
+            within(READ, nodes_api.list(&params)),
+        );
         let version = version
             .map_err(|error| self.failed("get", "the API server's version".to_owned(), &error))?;
         let nodes = nodes

@@ -8,6 +8,7 @@ mod error;
 mod exec;
 mod facts;
 mod objects;
+mod patience;
 mod pod_state;
 mod watch;
 

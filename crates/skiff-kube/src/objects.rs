@@ -10,6 +10,7 @@ use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::patience::{READ, WRITE, within};
 use crate::{ApiError, Cluster};
 
 /// What Skiff asks of a kind of object.
@@ -57,15 +58,14 @@ impl Cluster {
 
     /// The object, or None where there is none.
     pub async fn get<K: Kind>(&self, name: &str) -> Result<Option<K>, ApiError> {
-        self.api()
-            .get_opt(name)
+        within(READ, self.api().get_opt(name))
             .await
             .map_err(|error| self.failed("get", self.object::<K>(name), &error))
     }
 
     /// Whether there is such an object, without reading what it holds.
     pub async fn exists<K: Kind>(&self, name: &str) -> Result<bool, ApiError> {
-        match self.api::<K>().get_metadata_opt(name).await {
+        match within(READ, self.api::<K>().get_metadata_opt(name)).await {
             Ok(metadata) => Ok(metadata.is_some()),
             Err(error) => Err(self.failed("get", self.object::<K>(name), &error)),
         }
@@ -74,7 +74,7 @@ impl Cluster {
     /// Every object that a label selector matches.
     pub async fn list<K: Kind>(&self, labels: &str) -> Result<Vec<K>, ApiError> {
         let params = ListParams::default().labels(labels);
-        match self.api().list(&params).await {
+        match within(READ, self.api().list(&params)).await {
             Ok(list) => Ok(list.items),
             Err(error) => Err(self.failed(
                 "list",
@@ -87,7 +87,7 @@ impl Cluster {
     /// What a label selector matches, by name and labels only.
     pub async fn list_metadata<K: Kind>(&self, labels: &str) -> Result<Vec<ObjectMeta>, ApiError> {
         let params = ListParams::default().labels(labels);
-        match self.api::<K>().list_metadata(&params).await {
+        match within(READ, self.api::<K>().list_metadata(&params)).await {
             Ok(list) => Ok(list
                 .items
                 .into_iter()
@@ -105,8 +105,7 @@ impl Cluster {
     pub async fn create<K: Kind>(&self, object: &K) -> Result<K, ApiError> {
         let name = object.metadata().name.as_deref().unwrap_or_default();
         let params = PostParams::default();
-        self.api()
-            .create(&params, object)
+        within(WRITE, self.api().create(&params, object))
             .await
             .map_err(|error| self.failed("create", self.object::<K>(name), &error))
     }
@@ -117,8 +116,8 @@ impl Cluster {
         name: &str,
         patch: &serde_json::Value,
     ) -> Result<K, ApiError> {
-        self.api()
-            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+        let params = PatchParams::default();
+        within(WRITE, self.api().patch(name, &params, &Patch::Merge(patch)))
             .await
             .map_err(|error| self.failed("change", self.object::<K>(name), &error))
     }
@@ -132,7 +131,7 @@ impl Cluster {
                 resource_version: None,
             });
         }
-        match self.api::<K>().delete(name, &params).await {
+        match within(WRITE, self.api::<K>().delete(name, &params)).await {
             Ok(_) => Ok(true),
             Err(error) => {
                 let error = self.failed("delete", self.object::<K>(name), &error);
@@ -150,7 +149,7 @@ impl Cluster {
     pub async fn pod_event(&self, pod: &str, reasons: &[&str]) -> Option<String> {
         let fields = format!("involvedObject.name={pod},involvedObject.kind=Pod");
         let params = ListParams::default().fields(&fields);
-        let events = self.api::<Event>().list(&params).await.ok()?;
+        let events = within(READ, self.api::<Event>().list(&params)).await.ok()?;
         events
             .items
             .into_iter()
