@@ -34,6 +34,11 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// Whether the API server gave no answer at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Api(error) if error.is_unreachable())
+    }
+
     /// Whether another try may succeed: the connection is at fault, not the request.
     pub fn is_transient(&self) -> bool {
         match self {

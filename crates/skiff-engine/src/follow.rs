@@ -104,8 +104,7 @@ impl FollowError {
 
 /// Streams a job's log until it ends or the user has enough.
 pub(crate) async fn follow(
-    cluster: &Cluster,
-    pod: &str,
+    retries: Retries<'_>,
     options: &LogOptions,
     interrupt: &Interrupt,
     reporter: &dyn Reporter,
@@ -114,7 +113,7 @@ pub(crate) async fn follow(
         job: None,
         offset: 0,
     };
-    let reading = read(cluster, pod, options, &mut place, reporter);
+    let reading = read(retries, options, &mut place, reporter);
     match interrupt.unless(reading).await {
         Some(Ok(job)) => Ok(Outcome::Read(job)),
         Some(Err(error)) => Err(error),
@@ -132,16 +131,14 @@ struct Place {
 }
 
 async fn read(
-    cluster: &Cluster,
-    pod: &str,
+    mut retries: Retries<'_>,
     options: &LogOptions,
     place: &mut Place,
     reporter: &dyn Reporter,
 ) -> Result<JobRecord, FollowError> {
-    let mut retries = Retries::new(cluster, pod);
     loop {
         let before = place.offset;
-        match read_some(cluster, pod, options, place, &mut retries, reporter).await {
+        match read_some(&mut retries, options, place, reporter).await {
             Err(FollowError::Agent(error)) if error.is_transient() => {
                 if place.offset > before {
                     retries.start_over();
@@ -155,13 +152,12 @@ async fn read(
 
 /// Reads over one connection.
 async fn read_some(
-    cluster: &Cluster,
-    pod: &str,
+    retries: &mut Retries<'_>,
     options: &LogOptions,
     place: &mut Place,
-    retries: &mut Retries<'_>,
     reporter: &dyn Reporter,
 ) -> Result<JobRecord, FollowError> {
+    let Retries { cluster, pod, .. } = *retries;
     let failed = |source| FollowError::Agent(Connection::failed(pod, source));
     let connection = Connection::open(cluster, pod).await?;
     retries.connected(reporter);
@@ -203,6 +199,8 @@ pub(crate) struct Retries<'a> {
     pod: &'a str,
     since: Option<Instant>,
     pause: Duration,
+    /// Whether the API server has ever answered: one that never did is not waited for.
+    answered: bool,
 }
 
 impl<'a> Retries<'a> {
@@ -212,17 +210,29 @@ impl<'a> Retries<'a> {
             pod,
             since: None,
             pause: FIRST_PAUSE,
+            answered: false,
         }
+    }
+
+    /// For a command that the API server has answered before.
+    pub(crate) fn answered(mut self) -> Self {
+        self.answered = true;
+        self
+    }
+
+    /// Where the tries go.
+    pub(crate) fn target(&self) -> (&'a Cluster, &'a str) {
+        (self.cluster, self.pod)
     }
 
     /// What went before does not count any more.
     fn start_over(&mut self) {
-        self.since = None;
         self.pause = FIRST_PAUSE;
     }
 
-    fn connected(&self, reporter: &dyn Reporter) {
-        if self.since.is_some() {
+    fn connected(&mut self, reporter: &dyn Reporter) {
+        self.answered = true;
+        if self.since.take().is_some() {
             reporter.event(Event::Reconnected);
         }
     }
@@ -233,6 +243,9 @@ impl<'a> Retries<'a> {
         error: AgentError,
         reporter: &dyn Reporter,
     ) -> Result<(), FollowError> {
+        if error.is_unreachable() && !self.answered {
+            return Err(FollowError::Agent(error));
+        }
         self.check_pod().await?;
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() > GIVE_UP {

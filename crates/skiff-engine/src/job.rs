@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::cluster::{ClusterError, find};
 use crate::connect::{AgentError, Connection};
-use crate::follow::{FollowError, LogOptions, Outcome, follow};
+use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
 use crate::session::SessionError;
 use crate::status::{ClusterState, state_of};
 use crate::workdir::{self, WorkdirError};
@@ -102,13 +102,12 @@ impl Submission {
 
 /// Uploads the workdir and submits the job, over as many connections as it takes.
 pub(crate) async fn submit(
-    cluster: &Cluster,
-    pod: &str,
+    mut retries: Retries<'_>,
     workdir: Option<&Path>,
     submission: Option<Submission>,
     reporter: &dyn Reporter,
 ) -> Result<Option<JobRecord>, JobError> {
-    let mut retries = crate::follow::Retries::new(cluster, pod);
+    let (cluster, pod) = retries.target();
     loop {
         match try_submit(cluster, pod, workdir, submission.as_ref(), reporter).await {
             Ok(job) => return Ok(job),
@@ -188,11 +187,15 @@ pub async fn exec(
             None,
         )
     });
-    let submitted = submit(cluster, &pod, workdir.as_deref(), submission, reporter).await;
-    let job = match submitted {
-        Ok(Some(job)) => job,
-        Ok(None) => return Ok((None, None)),
-        Err(error) => return Err(explain(cluster, &request.user, &request.cluster, error).await),
+    let retries = Retries::new(cluster, &pod);
+    let submitting = submit(retries, workdir.as_deref(), submission, reporter);
+    let job = match interrupt.unless(submitting).await {
+        Some(Ok(Some(job))) => job,
+        Some(Ok(None)) => return Ok((None, None)),
+        None => return Err(FollowError::Interrupted.into()),
+        Some(Err(error)) => {
+            return Err(explain(cluster, &request.user, &request.cluster, error).await);
+        }
     };
     if request.detach {
         return Ok((Some(job), None));
@@ -202,7 +205,8 @@ pub async fn exec(
         follow: true,
         tail: None,
     };
-    let outcome = follow(cluster, &pod, &options, interrupt, reporter).await?;
+    let retries = Retries::new(cluster, &pod).answered();
+    let outcome = follow(retries, &options, interrupt, reporter).await?;
     Ok((Some(job), Some(outcome)))
 }
 
@@ -221,7 +225,7 @@ pub async fn logs(
     reporter: &dyn Reporter,
 ) -> Result<Outcome, JobError> {
     let pod = ClusterName::new(name, &user.hash)?.pod(0);
-    match follow(cluster, &pod, options, interrupt, reporter).await {
+    match follow(Retries::new(cluster, &pod), options, interrupt, reporter).await {
         Ok(outcome) => Ok(outcome),
         Err(error) => Err(explain(cluster, user, name, error.into()).await),
     }

@@ -10,7 +10,7 @@ use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask};
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, SkiffCluster};
-use crate::follow::{FollowError, LogOptions, Outcome, follow};
+use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
 use crate::job::{JobError, Submission, submit};
 use crate::provision::{CONTAINERS, ProvisionError, create, wait_running};
 use crate::workdir::{self, WorkdirError};
@@ -245,7 +245,8 @@ pub async fn launch(
         tail: None,
     };
     let pod = prepared.plan.cluster.pod(0);
-    let outcome = follow(cluster, &pod, &options, interrupt, reporter).await?;
+    let retries = Retries::new(cluster, &pod).answered();
+    let outcome = follow(retries, &options, interrupt, reporter).await?;
     Ok(Launched {
         job: Some(job),
         outcome: Some(outcome),
@@ -290,7 +291,8 @@ async fn start(
         )
     });
     let workdir = request.task.workdir.as_ref().map(PathBuf::from);
-    let job = submit(cluster, &pod, workdir.as_deref(), submission, reporter).await?;
+    let retries = Retries::new(cluster, &pod).answered();
+    let job = submit(retries, workdir.as_deref(), submission, reporter).await?;
     if !running {
         owner::release(cluster, plan).await?;
     }
