@@ -11,6 +11,7 @@
 
 pub mod archive;
 pub mod dump;
+pub mod fake_api;
 pub mod host;
 pub mod kubernetes;
 pub mod namespace;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::FutureExt;
-use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Pod, Secret};
+use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Pod, Secret, ServiceAccount};
 use kube::api::{AttachParams, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::config::Kubeconfig;
 use kube::runtime::wait::await_condition;
@@ -115,6 +115,14 @@ impl Namespace {
             home,
         };
         namespace.furnish();
+        // Without it no pod is admitted.
+        let accounts = namespace.api::<ServiceAccount>();
+        let account = |account: Option<&ServiceAccount>| account.is_some();
+        let waiting = await_condition(accounts, "default", account);
+        timeout(PATIENCE, waiting)
+            .await
+            .expect("a namespace gets a service account")
+            .expect("service accounts can be watched");
         namespace
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// Forwards connections, and cuts each one once so many bytes have come back through it.
@@ -88,6 +89,7 @@ async fn forward(client: TcpStream, server: String, cut_after: u64, cuts: Arc<At
 pub struct BlackHole {
     /// Where it listens.
     pub address: SocketAddr,
+    clients: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -96,13 +98,28 @@ impl BlackHole {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
+        let clients = Arc::new(Notify::new());
+        let came = clients.clone();
         let task = tokio::spawn(async move {
             let mut kept = Vec::new();
-            while let Ok((client, _)) = listener.accept().await {
+            while let Ok((mut client, _)) = listener.accept().await {
+                // One that has said something waits for an answer.
+                let mut first = [0];
+                let _ = client.read(&mut first).await;
                 kept.push(client);
+                came.notify_one();
             }
         });
-        Ok(Self { address, task })
+        Ok(Self {
+            address,
+            clients,
+            task,
+        })
+    }
+
+    /// Waits until a client has come that nobody has waited for yet.
+    pub async fn wait_for_a_client(&self) {
+        self.clients.notified().await;
     }
 }
 

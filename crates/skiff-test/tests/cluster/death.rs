@@ -87,17 +87,17 @@ async fn a_killed_agent_comes_back_and_tells_what_became_of_its_job() {
             .await
             .code(0);
         exec.says("second life");
-        let restarts = namespace
-            .head("c")
-            .await
-            .status
-            .and_then(|status| status.container_statuses);
-        assert!(
-            restarts
-                .iter()
+        // The kubelet tells of the restart when it comes to it.
+        let restarted = |pod: Option<&Pod>| {
+            let statuses = pod.and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref());
+            statuses
+                .into_iter()
                 .flatten()
-                .any(|container| container.name == "task" && container.restart_count == 1)
-        );
+                .any(|task| task.name == "task" && task.restart_count == 1)
+        };
+        namespace
+            .wait_for_pod(&namespace.head_name("c"), "restart", restarted)
+            .await;
     })
     .await;
 }
