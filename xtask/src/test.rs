@@ -59,7 +59,14 @@ fn check(project: &Project, outcome: &mut Outcome) {
     format.args(["fmt", "--all", "--check"]);
     outcome.part("cargo fmt --check", &mut format);
     let mut lint = project.cargo();
-    lint.args(["clippy", "--workspace", "--all-targets", "--quiet", "--"]);
+    lint.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--keep-going",
+        "--quiet",
+        "--",
+    ]);
     if env::var("CI").is_ok_and(|value| value == "true") {
         lint.args(["-D", "warnings"]);
     }
