@@ -319,3 +319,6 @@ fn check_size(frame: &Frame) -> Result<(), SessionError> {
 fn lost(error: &io::Error) -> SessionError {
     SessionError::Lost(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;
