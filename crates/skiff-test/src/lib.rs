@@ -8,6 +8,10 @@
     clippy::print_stdout,
     reason = "a test fails by a panic and tells what it saw"
 )]
+#![allow(
+    clippy::return_self_not_must_use,
+    reason = "a check may be the last word on a result"
+)]
 
 pub mod archive;
 pub mod dump;

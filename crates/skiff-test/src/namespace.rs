@@ -22,7 +22,7 @@ use crate::{Finished, Kubernetes, Program};
 /// Tests at a time: each is mostly waiting, and a node of two CPUs starts this many pods without queues.
 const AT_A_TIME: usize = 6;
 /// How long a condition of the cluster is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The user that tests are.
 pub const USER: &str = "tester";
 /// What stands for the user in names of objects.
@@ -249,7 +249,7 @@ impl Namespace {
         let waiting = await_condition(self.api::<Pod>(), name, condition);
         match timeout(PATIENCE, waiting).await {
             Ok(pod) => pod.expect("pods can be watched"),
-            Err(_) => panic!("pod {name}: no {what} within {} s", PATIENCE.as_secs()),
+            Err(late) => panic!("pod {name}: no {what}: {late}"),
         }
     }
 

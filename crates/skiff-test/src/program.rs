@@ -143,24 +143,24 @@ impl Program {
 impl Running {
     /// Waits until standard output holds this text.
     pub async fn stdout_has(&mut self, text: &str) {
-        if !self.stdout.wait_for(text, self.deadline).await {
-            panic!(
-                "`{}` did not write {text:?} to standard output\n{}",
-                self.line,
-                self.so_far()
-            );
-        }
+        let found = self.stdout.wait_for(text, self.deadline).await;
+        assert!(
+            found,
+            "`{}` did not write {text:?} to standard output\n{}",
+            self.line,
+            self.so_far()
+        );
     }
 
     /// Waits until standard error holds this text.
     pub async fn stderr_has(&mut self, text: &str) {
-        if !self.stderr.wait_for(text, self.deadline).await {
-            panic!(
-                "`{}` did not write {text:?} to standard error\n{}",
-                self.line,
-                self.so_far()
-            );
-        }
+        let found = self.stderr.wait_for(text, self.deadline).await;
+        assert!(
+            found,
+            "`{}` did not write {text:?} to standard error\n{}",
+            self.line,
+            self.so_far()
+        );
     }
 
     /// Presses Ctrl-C.

@@ -16,3 +16,18 @@ mod rights;
 mod server;
 mod streams;
 mod task;
+
+/// A file that is no module would be tested by nobody.
+#[test]
+fn every_file_of_this_folder_is_a_module() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster");
+    let modules = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).expect("the folder of this file") {
+        let path = entry.expect("it can be read").path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        assert!(
+            name == "main" || modules.contains(&format!("\nmod {name};\n")),
+            "{name}.rs is not a module of main.rs"
+        );
+    }
+}
