@@ -1,7 +1,7 @@
-//! Streams that break: over a proxy that cuts every connection, output is neither lost nor doubled.
+//! Streams that break, over a proxy that cuts them: nothing is lost, nothing happens twice.
 
 use skiff_test::namespace::with_namespace;
-use skiff_test::proxy::CuttingProxy;
+use skiff_test::proxy::{Cut, CuttingProxy};
 use skiff_test::{Namespace, Program};
 
 /// The program with a proxy between it and the API server.
@@ -25,6 +25,16 @@ fn through(namespace: &Namespace, proxy: &CuttingProxy) -> Program {
     namespace.skiff_as("kubeconfig-proxy", &kubeconfig)
 }
 
+async fn proxy(namespace: &Namespace, cut: Cut) -> CuttingProxy {
+    let server = namespace
+        .kubernetes
+        .server()
+        .expect("the kubeconfig is complete");
+    CuttingProxy::start(&server, cut)
+        .await
+        .expect("a port is free")
+}
+
 #[tokio::test]
 async fn output_over_connections_that_break_is_neither_lost_nor_doubled() {
     with_namespace(async |namespace| {
@@ -32,13 +42,7 @@ async fn output_over_connections_that_break_is_neither_lost_nor_doubled() {
             .launch("c", &["seq -f 'row %07.0f' 1 60000"])
             .await
             .code(0);
-        let server = namespace
-            .kubernetes
-            .server()
-            .expect("the kubeconfig is complete");
-        let proxy = CuttingProxy::start(&server, 300_000)
-            .await
-            .expect("a port is free");
+        let proxy = proxy(namespace, Cut::Back(300_000)).await;
         let logs = through(namespace, &proxy)
             .run(&["logs", "c", "1", "--tail", "0"])
             .await
@@ -65,31 +69,61 @@ async fn output_over_connections_that_break_is_neither_lost_nor_doubled() {
 }
 
 #[tokio::test]
-async fn a_launch_over_connections_that_break_submits_its_job_once() {
+async fn an_upload_that_breaks_off_is_begun_again() {
     with_namespace(async |namespace| {
         namespace.launch("c", &["true"]).await.code(0);
-        namespace.write("code/small", "data\n");
-        let server = namespace
-            .kubernetes
-            .server()
-            .expect("the kubeconfig is complete");
-        // Enough for TLS and one frame, too little for a chatty job: it is cut again and again.
-        let proxy = CuttingProxy::start(&server, 100_000)
-            .await
-            .expect("a port is free");
+        let numbers: String = (0..400_000).map(|number| format!("{number}\n")).collect();
+        namespace.write("code/numbers", &numbers);
+        let proxy = proxy(namespace, Cut::Forth(1_000_000)).await;
         let exec = through(namespace, &proxy);
-        let job = "echo ran >> ~/runs; seq -f 'row %07.0f' 1 20000";
-        exec.run(&["exec", "c", "--workdir", "code", job])
+        let finished = exec
+            .run(&["exec", "c", "--workdir", "code", "tail -n 1 numbers; ls"])
+            .await
+            .code(0);
+        assert_eq!(proxy.cuts(), 1);
+        finished
+            .says(") 399999\n")
+            .notes("Connection lost")
+            .notes("Synced workdir: 1 files");
+        let arrived = namespace.inside("c", "cat ~/sky_workdir/numbers").await;
+        assert!(
+            arrived == numbers.as_bytes(),
+            "{} bytes of {}",
+            arrived.len(),
+            numbers.len()
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_whose_acknowledgement_is_lost_runs_once() {
+    with_namespace(async |namespace| {
+        namespace.launch("c", &["true"]).await.code(0);
+        // A long job, so that it is known when it has gone to the server: then only its answer can come back.
+        let padding = "# a long comment\n  ".repeat(12_000);
+        namespace.write(
+            "task.yaml",
+            &format!("run: |\n  {padding}echo ran | tee -a ~/runs\n"),
+        );
+        let proxy = proxy(namespace, Cut::Answer(150_000)).await;
+        let finished = through(namespace, &proxy)
+            .run(&["exec", "c", "task.yaml"])
+            .await
+            .code(0);
+        assert_eq!(proxy.cuts(), 1);
+        finished
+            .says(") ran\n")
+            .notes("Connection lost")
+            .notes("Job submitted, ID: 2");
+        assert_eq!(namespace.inside("c", "cat ~/runs").await, b"ran\n");
+        let queue = namespace
+            .skiff()
+            .run(&["queue", "c", "-o", "json"])
             .await
             .code(0)
-            .says("row 0020000");
-        assert!(
-            proxy.cuts() >= 2,
-            "the proxy cut only {} connections",
-            proxy.cuts()
-        );
-        let runs = namespace.inside("c", "cat ~/runs").await;
-        assert_eq!(runs, b"ran\n", "the job ran more than once");
+            .json();
+        assert_eq!(queue["c"].as_array().map(Vec::len), Some(2), "{queue}");
     })
     .await;
 }
