@@ -104,6 +104,9 @@ impl ApiError {
     /// What the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
+            ApiCause::Forbidden(message) if message.contains("error looking up service account") => {
+                Some("the namespace is new and not set up yet; try again in a moment".to_owned())
+            }
             ApiCause::Forbidden(_) => Some(
                 "ask the cluster's administrator for the rights: pods, pods/exec, services and secrets \
                  (all verbs) and events (get, list, watch) in this namespace"
