@@ -1,5 +1,11 @@
 //! What pods' statuses mean, as kubelets write them.
 
+#![allow(clippy::panic, reason = "a test fails by a panic")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "literals read better without a reference"
+)]
+
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use skiff_kube::{Diagnosis, PodState, Waiting, observe};

@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test` starts the cluster and runs them. They wait for conditions, never for time.
 
+#![allow(clippy::panic, reason = "a test fails by a panic")]
+
 mod admission;
 mod capacity;
 mod clusters;

@@ -15,7 +15,7 @@ async fn bring_back(namespace: &Namespace) {
     let up = namespace
         .kubernetes
         .administrator()
-        .within(Duration::from_secs(120));
+        .within(Duration::from_mins(2));
     up.run(&["local", "up", "--name", name, "--no-egress"])
         .await
         .code(0);

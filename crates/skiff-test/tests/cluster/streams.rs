@@ -72,7 +72,8 @@ async fn output_over_connections_that_break_is_neither_lost_nor_doubled() {
 async fn an_upload_that_breaks_off_is_begun_again() {
     with_namespace(async |namespace| {
         namespace.launch("c", &["true"]).await.code(0);
-        let numbers: String = (0..400_000).map(|number| format!("{number}\n")).collect();
+        let numbers: Vec<String> = (0..400_000).map(|number| number.to_string()).collect();
+        let numbers = numbers.join("\n") + "\n";
         namespace.write("code/numbers", &numbers);
         let proxy = proxy(namespace, Cut::Forth(1_000_000)).await;
         let exec = through(namespace, &proxy);

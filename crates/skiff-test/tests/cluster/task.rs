@@ -84,10 +84,11 @@ async fn variables_come_from_the_task_a_file_and_the_command_line_the_last_one_w
 async fn skypilots_variables_are_there_in_setup_and_run() {
     with_namespace(async |namespace| {
         let show = |words: &[&str]| {
-            words
+            let lines: Vec<String> = words
                 .iter()
                 .map(|word| format!("echo {word}=\"${word}\"; "))
-                .collect::<String>()
+                .collect();
+            lines.concat()
         };
         let setup = show(&[
             "SKYPILOT_SETUP_NODE_RANK",
