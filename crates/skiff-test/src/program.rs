@@ -168,6 +168,11 @@ impl Running {
         self.signal(Signal::INT);
     }
 
+    /// Ends it as a power cut would: it can undo nothing.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = self
             .child

@@ -1,6 +1,7 @@
 //! Ctrl-C: in the midst of a launch it undoes what was done, while output streams it only stops looking.
 
-use skiff_test::namespace::{small, with_namespace};
+use skiff_test::namespace::{alone, small, with_namespace};
+use skiff_test::{Namespace, Running};
 
 use crate::capacity::more_than_is_free;
 
@@ -11,16 +12,7 @@ async fn ctrl_c_while_the_pod_cannot_be_scheduled_leaves_nothing() {
             .launch("other", &["-d", "sleep 100000"])
             .await
             .code(0);
-        namespace.write(
-            "task.yaml",
-            "config: {kubernetes: {provision_timeout: -1}}\nrun: echo never\n",
-        );
-        let cpus = more_than_is_free(namespace).await;
-        let mut launch =
-            namespace
-                .skiff()
-                .start(&["launch", "-y", "-c", "c", "--cpus", &cpus, "task.yaml"]);
-        launch.stderr_has("Insufficient cpu").await;
+        let launch = stuck_launch(namespace).await;
         assert_eq!(namespace.owners().await.len(), 2, "the launch has begun");
         launch.interrupt();
         let finished = launch.end().await.code(130).one_error();
@@ -105,4 +97,92 @@ async fn ctrl_c_on_an_existing_cluster_does_not_take_it_away() {
             .says("still here");
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_killed_launch_left_is_finished_by_the_next_one() {
+    // The pod gets nearly all of a node in the end.
+    alone(async |namespace| {
+        namespace
+            .launch("other", &["-d", "sleep 100000"])
+            .await
+            .code(0);
+        let launch = stuck_launch(namespace).await;
+        launch.kill();
+        assert_eq!(launch.end().await.code, None);
+        let status = namespace
+            .skiff()
+            .run(&["status", "c", "-o", "json"])
+            .await
+            .code(0)
+            .json();
+        assert_eq!(status[0]["status"], "INIT");
+        namespace
+            .skiff()
+            .run(&["down", "-y", "other"])
+            .await
+            .code(0);
+        let cpus = more_than_is_free(namespace).await;
+        let next = namespace
+            .skiff()
+            .run(&["launch", "-y", "-c", "c", "--cpus", &cpus, "echo finished"])
+            .await;
+        next.code(0).says("finished").never_says("never");
+        assert_eq!(namespace.pods().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_killed_launch_left_is_removed_by_down() {
+    with_namespace(async |namespace| {
+        namespace
+            .launch("other", &["-d", "sleep 100000"])
+            .await
+            .code(0);
+        let launch = stuck_launch(namespace).await;
+        launch.kill();
+        launch.end().await;
+        namespace
+            .skiff()
+            .run(&["down", "-y", "-a"])
+            .await
+            .code(0)
+            .notes("c is down");
+        namespace.assert_nothing_left().await;
+        assert!(namespace.pods().await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn down_in_the_midst_of_a_launch_ends_it() {
+    with_namespace(async |namespace| {
+        namespace
+            .launch("other", &["-d", "sleep 100000"])
+            .await
+            .code(0);
+        let launch = stuck_launch(namespace).await;
+        namespace
+            .skiff()
+            .run(&["down", "-y", "-a"])
+            .await
+            .code(0)
+            .notes("c is down");
+        let ended = launch.end().await.code(1).one_error();
+        ended.notes(&namespace.head_name("c")).notes("hint:");
+        namespace.assert_nothing_left().await;
+    })
+    .await;
+}
+
+/// A launch that waits for CPUs that another cluster of the namespace has.
+async fn stuck_launch(namespace: &Namespace) -> Running {
+    let task = "config: {kubernetes: {provision_timeout: -1}}\nrun: echo never\n";
+    namespace.write("task.yaml", task);
+    let cpus = more_than_is_free(namespace).await;
+    let words = ["launch", "-y", "-c", "c", "--cpus", &cpus, "task.yaml"];
+    let mut launch = namespace.skiff().start(&words);
+    launch.stderr_has("Insufficient cpu").await;
+    launch
 }
