@@ -310,3 +310,6 @@ fn lower_first(text: &str) -> String {
         first.to_lowercase().chain(chars).collect()
     })
 }
+
+#[cfg(test)]
+mod tests;
