@@ -41,7 +41,12 @@ pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, Com
     let progress = setup.progress();
     let result = exec(&cluster, &request, &setup.interrupt, &progress).await;
     progress.clear();
-    let (_, outcome) = result?;
+    let (job, outcome) = result?;
+    if job.is_none() {
+        setup
+            .printer
+            .note("The task has no `run`: nothing was run.");
+    }
     Ok(outcome.map_or(ExitStatus::Success, |outcome| {
         conclude(&outcome, &args.cluster, setup.printer)
     }))
