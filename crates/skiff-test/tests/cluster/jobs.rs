@@ -289,3 +289,29 @@ async fn jobs_wait_for_their_turn_and_run_in_order() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_task_without_a_command_brings_the_cluster_up_and_runs_its_setup_alone() {
+    with_namespace(async |namespace| {
+        namespace
+            .launch("c", &[])
+            .await
+            .code(0)
+            .notes("Cluster launched: c");
+        assert_eq!(queue(namespace, "c").await, [Value::Null; 0]);
+        namespace.write("task.yaml", "setup: echo in setup\n");
+        namespace
+            .launch("c", &["task.yaml"])
+            .await
+            .code(0)
+            .says("in setup");
+        let exec = namespace
+            .skiff()
+            .run(&["exec", "c", "task.yaml"])
+            .await
+            .code(0);
+        exec.notes("nothing was run").never_says("in setup");
+        assert_eq!(queue(namespace, "c").await.len(), 1);
+    })
+    .await;
+}

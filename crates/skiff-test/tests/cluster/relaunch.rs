@@ -1,6 +1,9 @@
 //! Launching again: the same cluster, from one place or from two at once, or after its pod has gone.
 
-use kube::api::DeleteParams;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams};
+use skiff_test::Namespace;
 use skiff_test::namespace::{small, with_namespace};
 
 #[tokio::test]
@@ -77,7 +80,7 @@ async fn a_cluster_whose_pod_was_deleted_is_brought_up_again() {
     with_namespace(async |namespace| {
         namespace.launch("c", &["true"]).await.code(0);
         let name = namespace.head_name("c");
-        let pods = namespace.api::<k8s_openapi::api::core::v1::Pod>();
+        let pods = namespace.api::<Pod>();
         pods.delete(&name, &DeleteParams::default().grace_period(0))
             .await
             .expect("the pod is there");
@@ -122,4 +125,36 @@ async fn a_dry_run_creates_nothing() {
         namespace.assert_nothing_left().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_agent_travels_to_a_namespace_once() {
+    with_namespace(async |namespace| {
+        namespace.launch("one", &["true"]).await.code(0);
+        let before = agent_secrets(namespace).await;
+        assert!(!before.is_empty(), "no Secret carries the agent");
+        namespace.launch("two", &["true"]).await.code(0);
+        namespace.skiff().run(&["down", "-y", "-a"]).await.code(0);
+        assert_eq!(agent_secrets(namespace).await, before);
+    })
+    .await;
+}
+
+/// Names and uids of the Secrets that carry the agent; each must be immutable.
+async fn agent_secrets(namespace: &Namespace) -> Vec<(String, Option<String>)> {
+    let labels = ListParams::default().labels("skiff.dev/agent,!skiff.dev/cluster");
+    let secrets = namespace
+        .api::<Secret>()
+        .list(&labels)
+        .await
+        .expect("Secrets can be listed");
+    assert!(
+        secrets.iter().all(|secret| secret.immutable == Some(true)),
+        "a Secret can be changed"
+    );
+    secrets
+        .items
+        .iter()
+        .map(|secret| (secret.name_any(), secret.metadata.uid.clone()))
+        .collect()
 }

@@ -138,6 +138,19 @@ async fn skypilots_variables_are_there_in_setup_and_run() {
 }
 
 #[tokio::test]
+async fn a_task_has_no_rights_on_the_cluster_that_it_runs_on() {
+    with_namespace(async |namespace| {
+        let look = "test -e /var/run/secrets/kubernetes.io && echo token || echo no token";
+        namespace
+            .launch("c", &[look])
+            .await
+            .code(0)
+            .says(") no token\n");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn five_megabytes_of_output_arrive_whole_and_in_order() {
     with_namespace(async |namespace| {
         let finished = namespace
