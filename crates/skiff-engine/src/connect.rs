@@ -61,6 +61,13 @@ impl AgentError {
                 source: SessionError::Refused(fault),
                 ..
             } => refusal_hint(fault.kind),
+            Self::Session {
+                source: SessionError::Lost(_),
+                ..
+            } => Some(
+                "try again; an agent that stays silent is replaced by `skiff down` and a new launch"
+                    .to_owned(),
+            ),
             Self::Session { .. } => None,
         }
     }

@@ -123,6 +123,10 @@ impl ApiError {
                 "check that the cluster runs and that {server} can be reached from here; `--infra k8s/CONTEXT` chooses \
                  another context, `skiff local up` starts a cluster on this machine"
             )),
+            ApiCause::Answer { code, .. } if *code == 429 || *code >= 500 => Some(
+                "the API server or something before it is in trouble; try again in a moment"
+                    .to_owned(),
+            ),
             ApiCause::NotFound(_)
             | ApiCause::Conflict(_)
             | ApiCause::Invalid(_)
