@@ -113,7 +113,7 @@ async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiErr
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         if observe(pod, CONTAINERS) == PodState::Running {
             // A dead agent is no obstacle: then the kubelet ends the pod.
-            let _ = timeout(LEAVE, leave(cluster, name)).await;
+            let _ = timeout(LEAVE, leave(cluster, name, has_native_sidecar(pod))).await;
         }
         cluster
             .delete::<Pod>(name, pod.metadata.uid.as_deref())
@@ -129,14 +129,31 @@ async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiErr
     agents::prune(cluster).await
 }
 
-/// Asks the agent to leave and waits until its pod has ended: one that has is removed at once.
-async fn leave(cluster: &Cluster, pod: &str) {
+/// Whether the kubelet itself ends the daemon after the task.
+fn has_native_sidecar(pod: &Pod) -> bool {
+    let init = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.init_containers.as_ref());
+    init.is_some_and(|init| {
+        init.iter()
+            .any(|container| container.restart_policy.as_deref() == Some("Always"))
+    })
+}
+
+/// Asks the agent to leave and waits until its pod has ended: an old kubelet removes one that has
+/// at once, and takes seconds for one that has not. A kubelet that knows native sidecars is the
+/// other way round: it is told to remove the pod while the agent leaves.
+async fn leave(cluster: &Cluster, pod: &str, remove_while_leaving: bool) {
     let Ok(connection) = Connection::open(cluster, pod).await else {
         return;
     };
     // An agent that has gone before its answer arrived has gone as it was asked to.
     let _ = connection.ask(Request::Shutdown).await;
     drop(connection);
+    if remove_while_leaving {
+        return;
+    }
     let mut updates = cluster.watch_pod(pod);
     while let Some(update) = updates.next().await {
         match update {

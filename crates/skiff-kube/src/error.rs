@@ -97,6 +97,9 @@ impl ApiError {
         match &self.cause {
             ApiCause::Unreachable { .. } => true,
             ApiCause::Answer { code, .. } => *code == 429 || *code >= 500,
+            // The words of a kubelet, not of the API server: one that has just been restarted knows
+            // no pods yet.
+            ApiCause::NotFound(message) => message == "pod does not exist",
             _ => false,
         }
     }
