@@ -4,12 +4,16 @@
 //! `skiff-<name>` is a local cluster of Skiff's own: then some tests also reach behind the API.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::Program;
+use crate::{Finished, Program};
+
+/// How long a local cluster may take to start again.
+const START: Duration = Duration::from_mins(2);
 
 /// The cluster under test.
 #[derive(Clone, Debug)]
@@ -111,6 +115,12 @@ impl Kubernetes {
             .with("HOME", home)
             .with("SKIFF_HOME", &self.skiff_home)
             .with("KUBECONFIG", &self.kubeconfig_path)
+    }
+
+    /// Starts whatever of the local cluster does not run.
+    pub async fn bring_up(&self) -> Result<Finished> {
+        let words = ["local", "up", "--name", self.local_name()?, "--no-egress"];
+        Ok(self.administrator().within(START).run(&words).await)
     }
 
     fn cluster(&self) -> Result<&kube::config::Cluster> {

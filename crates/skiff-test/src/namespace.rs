@@ -79,6 +79,10 @@ async fn run(turn: Turn, test: impl AsyncFnOnce(&Namespace)) {
     let namespace = Namespace::create().await;
     let result = AssertUnwindSafe(test(&namespace)).catch_unwind().await;
     if result.is_err() {
+        // A test that has the cluster for itself may have failed in the midst of breaking it.
+        if matches!(turn, Turn::Alone { .. }) {
+            let _ = namespace.kubernetes.bring_up().await;
+        }
         dump(&namespace).await;
     }
     namespace.delete().await;
@@ -95,35 +99,24 @@ impl Namespace {
             .client()
             .await
             .expect("the kubeconfig is complete");
-        let api = Api::<KubernetesNamespace>::all(client.clone());
-        let new = KubernetesNamespace {
-            metadata: ObjectMeta {
-                generate_name: Some("skiff-test-".to_owned()),
-                ..Default::default()
-            },
-            ..Default::default()
-        };
-        let made = api
-            .create(&PostParams::default(), &new)
-            .await
-            .expect("the administrator may create namespaces");
+        let name = make(&client, PATIENCE).await;
         let home = TempDir::new().expect("a folder for the test");
         let namespace = Self {
-            name: made.name_any(),
+            name,
             kubernetes,
             client,
             home,
         };
         namespace.furnish();
-        // Without it no pod is admitted.
-        let accounts = namespace.api::<ServiceAccount>();
-        let account = |account: Option<&ServiceAccount>| account.is_some();
-        let waiting = await_condition(accounts, "default", account);
-        timeout(PATIENCE, waiting)
-            .await
-            .expect("a namespace gets a service account")
-            .expect("service accounts can be watched");
         namespace
+    }
+
+    /// Waits until the cluster's controllers serve new namespaces, by making one.
+    pub async fn wait_for_a_new_one(&self, patience: Duration) {
+        let name = make(&self.client, patience).await;
+        let api = Api::<KubernetesNamespace>::all(self.client.clone());
+        let deleted = api.delete(&name, &DeleteParams::background()).await;
+        deleted.expect("the administrator may delete namespaces");
     }
 
     /// The home folder: a kubeconfig, and what a local cluster configures for its context.
@@ -290,6 +283,30 @@ impl Namespace {
         let api = Api::<KubernetesNamespace>::all(self.client.clone());
         let _ = api.delete(&self.name, &DeleteParams::background()).await;
     }
+}
+
+/// Makes a namespace and waits until pods are admitted there; gives its name.
+async fn make(client: &Client, patience: Duration) -> String {
+    let api = Api::<KubernetesNamespace>::all(client.clone());
+    let new = KubernetesNamespace {
+        metadata: ObjectMeta {
+            generate_name: Some("skiff-test-".to_owned()),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let made = api.create(&PostParams::default(), &new).await;
+    let name = made
+        .expect("the administrator may create namespaces")
+        .name_any();
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), &name);
+    let is_there = |account: Option<&ServiceAccount>| account.is_some();
+    let waiting = await_condition(accounts, "default", is_there);
+    let account = timeout(patience, waiting)
+        .await
+        .expect("a namespace gets a service account in time");
+    account.expect("service accounts can be watched");
+    name
 }
 
 /// The command line of a launch that leaves room for other tests' pods.

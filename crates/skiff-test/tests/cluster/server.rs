@@ -9,16 +9,30 @@ use skiff_test::{Namespace, host};
 const COUNT: &str = "mkfifo ~/go; for i in $(seq 1 300); do echo count $i; done; echo half; read x < ~/go; \
                      for i in $(seq 301 600); do echo count $i; done";
 
+/// Long enough for every back-off of the cluster's own components.
+const SETTLING: Duration = Duration::from_mins(4);
+
 /// Starts what is missing of the local cluster.
 async fn bring_back(namespace: &Namespace) {
-    let name = namespace.kubernetes.local_name().expect("a local cluster");
-    let up = namespace
+    let up = namespace.kubernetes.bring_up().await;
+    up.expect("a local cluster").code(0);
+}
+
+/// Leaves the cluster to the next test as it was: controllers, scheduler and kubelet ask a server that was away only
+/// now and then.
+async fn settle(namespace: &Namespace) {
+    let folder = namespace
         .kubernetes
-        .administrator()
-        .within(Duration::from_mins(2));
-    up.run(&["local", "up", "--name", name, "--no-egress"])
-        .await
-        .code(0);
+        .local_folder()
+        .expect("a local cluster");
+    for component in ["kube-controller-manager", "kube-scheduler"] {
+        host::kill_component(&folder, component).expect("it runs on this machine");
+    }
+    bring_back(namespace).await;
+    let patient = namespace.skiff().within(SETTLING);
+    patient.run(&small("settled", &["true"])).await.code(0);
+    patient.run(&["down", "-y", "settled"]).await.code(0);
+    namespace.wait_for_a_new_one(SETTLING).await;
 }
 
 #[tokio::test]
@@ -44,6 +58,7 @@ async fn logs_go_on_where_they_were_when_the_api_server_comes_back() {
             .collect();
         let expected: Vec<String> = (1..=600).map(|number| number.to_string()).collect();
         assert_eq!(counts, expected, "lines are lost, doubled or out of order");
+        settle(namespace).await;
     })
     .await;
 }
@@ -71,6 +86,7 @@ async fn a_command_while_the_api_server_is_down_says_that_it_cannot_be_reached()
             .notes("hint: check that the cluster runs");
         launch.code(1).one_error().notes(&server);
         namespace.assert_nothing_left().await;
+        settle(namespace).await;
     })
     .await;
 }
