@@ -102,9 +102,10 @@ impl FollowError {
     }
 }
 
-/// Streams a job's log until it ends or the user has enough.
+/// Streams a job's log until it ends or the user has enough, over `connection` for as long as that holds.
 pub(crate) async fn follow(
     retries: Retries<'_>,
+    connection: Option<Connection>,
     options: &LogOptions,
     interrupt: &Interrupt,
     reporter: &dyn Reporter,
@@ -113,7 +114,7 @@ pub(crate) async fn follow(
         job: None,
         offset: 0,
     };
-    let reading = read(retries, options, &mut place, reporter);
+    let reading = read(retries, connection, options, &mut place, reporter);
     match interrupt.unless(reading).await {
         Some(Ok(job)) => Ok(Outcome::Read(job)),
         Some(Err(error)) => Err(error),
@@ -132,13 +133,14 @@ struct Place {
 
 async fn read(
     mut retries: Retries<'_>,
+    mut connection: Option<Connection>,
     options: &LogOptions,
     place: &mut Place,
     reporter: &dyn Reporter,
 ) -> Result<JobRecord, FollowError> {
     loop {
         let before = place.offset;
-        match read_some(&mut retries, options, place, reporter).await {
+        match read_some(&mut retries, connection.take(), options, place, reporter).await {
             Err(FollowError::Agent(error)) if error.is_transient() => {
                 if place.offset > before {
                     retries.start_over();
@@ -150,16 +152,20 @@ async fn read(
     }
 }
 
-/// Reads over one connection.
+/// Reads over one connection, a new one where none is given.
 async fn read_some(
     retries: &mut Retries<'_>,
+    connection: Option<Connection>,
     options: &LogOptions,
     place: &mut Place,
     reporter: &dyn Reporter,
 ) -> Result<JobRecord, FollowError> {
     let Retries { cluster, pod, .. } = *retries;
     let failed = |source| FollowError::Agent(Connection::failed(pod, source));
-    let connection = Connection::open(cluster, pod).await?;
+    let connection = match connection {
+        Some(connection) => connection,
+        None => Connection::open(cluster, pod).await?,
+    };
     retries.connected(reporter);
     let job = match (&place.job, options.job) {
         (Some(job), _) => LogSource::Id(job.id),

@@ -100,13 +100,19 @@ impl Submission {
     }
 }
 
+/// A job in the queue, and the connection over which it got there.
+pub(crate) struct Submitted {
+    pub(crate) job: JobRecord,
+    pub(crate) connection: Connection,
+}
+
 /// Uploads the workdir and submits the job, over as many connections as it takes.
 pub(crate) async fn submit(
     mut retries: Retries<'_>,
     workdir: Option<&Path>,
     submission: Option<Submission>,
     reporter: &dyn Reporter,
-) -> Result<Option<JobRecord>, JobError> {
+) -> Result<Option<Submitted>, JobError> {
     let (cluster, pod) = retries.target();
     loop {
         match try_submit(cluster, pod, workdir, submission.as_ref(), reporter).await {
@@ -127,7 +133,7 @@ async fn try_submit(
     workdir: Option<&Path>,
     submission: Option<&Submission>,
     reporter: &dyn Reporter,
-) -> Result<Option<JobRecord>, JobError> {
+) -> Result<Option<Submitted>, JobError> {
     if workdir.is_none() && submission.is_none() {
         return Ok(None);
     }
@@ -147,7 +153,7 @@ async fn try_submit(
     match connection.ask(Request::Submit { job: job.clone() }).await? {
         Response::Submitted { job } => {
             reporter.event(Event::JobSubmitted { job: job.id });
-            Ok(Some(job))
+            Ok(Some(Submitted { job, connection }))
         }
         _ => Err(Connection::failed(pod, SessionError::Unexpected).into()),
     }
@@ -189,8 +195,8 @@ pub async fn exec(
     });
     let retries = Retries::new(cluster, &pod);
     let submitting = submit(retries, workdir.as_deref(), submission, reporter);
-    let job = match interrupt.unless(submitting).await {
-        Some(Ok(Some(job))) => job,
+    let Submitted { job, connection } = match interrupt.unless(submitting).await {
+        Some(Ok(Some(submitted))) => submitted,
         Some(Ok(None)) => return Ok((None, None)),
         None => return Err(FollowError::Interrupted.into()),
         Some(Err(error)) => {
@@ -206,7 +212,7 @@ pub async fn exec(
         tail: None,
     };
     let retries = Retries::new(cluster, &pod).answered();
-    let outcome = follow(retries, &options, interrupt, reporter).await?;
+    let outcome = follow(retries, Some(connection), &options, interrupt, reporter).await?;
     Ok((Some(job), Some(outcome)))
 }
 
@@ -225,7 +231,8 @@ pub async fn logs(
     reporter: &dyn Reporter,
 ) -> Result<Outcome, JobError> {
     let pod = ClusterName::new(name, &user.hash)?.pod(0);
-    match follow(Retries::new(cluster, &pod), options, interrupt, reporter).await {
+    let retries = Retries::new(cluster, &pod);
+    match follow(retries, None, options, interrupt, reporter).await {
         Ok(outcome) => Ok(outcome),
         Err(error) => Err(explain(cluster, user, name, error.into()).await),
     }

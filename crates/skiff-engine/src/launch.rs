@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
-use crate::job::{JobError, Submission, submit};
+use crate::job::{JobError, Submission, Submitted, submit};
 use crate::provision::{CONTAINERS, ProvisionError, create, wait_running};
 use crate::workdir::{self, WorkdirError};
 use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner};
@@ -216,8 +216,8 @@ pub async fn launch(
     reporter: &dyn Reporter,
 ) -> Result<Launched, LaunchError> {
     let work = start(cluster, prepared, reporter);
-    let job = match Box::pin(interrupt.unless(work)).await {
-        Some(Ok(job)) => job,
+    let submitted = match Box::pin(interrupt.unless(work)).await {
+        Some(Ok(submitted)) => submitted,
         Some(Err(error @ LaunchError::Provision(_))) => {
             // The failure is what the user must know; what is left is removed by the next launch or `down`.
             let _ = undo(cluster, prepared, reporter).await;
@@ -227,7 +227,7 @@ pub async fn launch(
         Some(Err(error)) => return Err(error),
         None => return Err(interrupted(cluster, prepared, reporter).await),
     };
-    let Some(job) = job else {
+    let Some(Submitted { job, connection }) = submitted else {
         return Ok(Launched {
             job: None,
             outcome: None,
@@ -246,7 +246,7 @@ pub async fn launch(
     };
     let pod = prepared.plan.cluster.pod(0);
     let retries = Retries::new(cluster, &pod).answered();
-    let outcome = follow(retries, &options, interrupt, reporter).await?;
+    let outcome = follow(retries, Some(connection), &options, interrupt, reporter).await?;
     Ok(Launched {
         job: Some(job),
         outcome: Some(outcome),
@@ -258,7 +258,7 @@ async fn start(
     cluster: &Cluster,
     prepared: &Prepared,
     reporter: &dyn Reporter,
-) -> Result<Option<JobRecord>, LaunchError> {
+) -> Result<Option<Submitted>, LaunchError> {
     let Prepared {
         request,
         plan,
@@ -292,11 +292,11 @@ async fn start(
     });
     let workdir = request.task.workdir.as_ref().map(PathBuf::from);
     let retries = Retries::new(cluster, &pod).answered();
-    let job = submit(retries, workdir.as_deref(), submission, reporter).await?;
+    let submitted = submit(retries, workdir.as_deref(), submission, reporter).await?;
     if !running {
         owner::release(cluster, plan).await?;
     }
-    Ok(job)
+    Ok(submitted)
 }
 
 /// The error of a launch that the user ended, after it was undone.
