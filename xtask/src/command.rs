@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -153,7 +154,7 @@ pub(crate) fn name(command: &Command) -> String {
 
 /// True if this user is root, and so needs no `sudo`.
 pub(crate) fn is_root() -> bool {
-    captured(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 /// A program that runs as root, by `sudo` where this user is another.
