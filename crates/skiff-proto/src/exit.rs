@@ -1,4 +1,4 @@
-//! Process exit codes of the CLI, as SkyPilot documents and behaves (compat 3.3).
+//! Process exit codes of the CLI, as SkyPilot documents and behaves.
 
 use crate::JobStatus;
 
