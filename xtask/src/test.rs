@@ -63,6 +63,8 @@ fn check(project: &Project, outcome: &mut Outcome) {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        "skiff-test/cluster",
         "--keep-going",
         "--quiet",
         "--",

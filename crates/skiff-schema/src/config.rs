@@ -174,9 +174,11 @@ impl ConfigLayer {
     /// Reads one configuration file's text; `file_name` is for messages only.
     pub fn read(file_name: &str, text: &str) -> Result<Self, Faults> {
         let source = || Source::new(file_name, yaml::counted(text));
-        let documents = yaml::read(text).map_err(|faults| Faults::of(&source(), faults))?;
-        let mut layer = Self::default();
         let mut faults = Vec::new();
+        let Some(documents) = yaml::read(text, &mut faults) else {
+            return Err(Faults::of(&source(), faults));
+        };
+        let mut layer = Self::default();
         let mut full = documents
             .iter()
             .filter(|document| document.value != Value::Null);

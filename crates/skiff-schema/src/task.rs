@@ -116,14 +116,16 @@ impl Task {
     /// Reads a task file's text; `file_name` is for messages only.
     pub fn read(file_name: &str, text: &str) -> Result<Self, Faults> {
         let source = || Source::new(file_name, yaml::counted(text));
-        let documents = yaml::read(text).map_err(|faults| Faults::of(&source(), faults))?;
+        let mut faults = Vec::new();
+        let Some(documents) = yaml::read(text, &mut faults) else {
+            return Err(Faults::of(&source(), faults));
+        };
         if documents
             .iter()
             .all(|document| document.value == Value::Null)
         {
             return Err(Faults::alone(file_name, no_task()));
         }
-        let mut faults = Vec::new();
         let mut task = match only_task(&documents, &mut faults) {
             Some(entries) => Self::of(entries, &mut faults),
             None => Self::empty(),

@@ -20,19 +20,25 @@ const MAX_COPIED_NODES: usize = 100_000;
 /// How many bytes of text aliases may add.
 const MAX_COPIED_BYTES: usize = text::MAX_TEXT;
 
-/// Reads all documents of a text.
-pub(crate) fn read(text: &str) -> Result<Vec<Node>, Vec<Fault>> {
-    text::check_size(text.len()).map_err(|fault| vec![fault])?;
-    if let Some(fault) = text::forbidden(text::without_mark(text)) {
-        return Err(vec![fault]);
+/// Reads all documents of a text. What is wrong goes to `faults`; None where the text cannot be read to its end.
+pub(crate) fn read(text: &str, faults: &mut Vec<Fault>) -> Option<Vec<Node>> {
+    let text = text::without_mark(text);
+    if let Err(fault) = text::check_size(text.len()) {
+        faults.push(fault);
+        return None;
     }
-    let mut reader = Reader::of(text::without_mark(text));
-    match reader.run() {
-        Ok(()) if reader.faults.is_empty() => Ok(reader.documents),
-        Ok(()) => Err(reader.faults),
+    if let Some(fault) = text::forbidden(text) {
+        faults.push(fault);
+        return None;
+    }
+    let mut reader = Reader::of(text);
+    let end = reader.run();
+    faults.append(&mut reader.faults);
+    match end {
+        Ok(()) => Some(reader.documents),
         Err(fatal) => {
-            reader.faults.push(*fatal);
-            Err(reader.faults)
+            faults.push(*fatal);
+            None
         }
     }
 }
