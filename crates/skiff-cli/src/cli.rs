@@ -10,6 +10,7 @@ use crate::commands;
     name = "skiff",
     version,
     arg_required_else_help = true,
+    args_override_self = true,
     after_help = "Start here:\n  skiff local up                        a Kubernetes on this machine\n  \
                   skiff launch -c dev -- echo hello     a cluster `dev` that runs a command\n  \
                   skiff launch -c dev task.yaml         …or a SkyPilot task\n  \
