@@ -63,7 +63,6 @@ impl Surroundings {
         set(&format!("{nodes}NUM_GPUS_PER_NODE"), "0".into());
         set("SKYPILOT_NUM_NODES", "1".into());
         set("SKYPILOT_TASK_ID", self.task_id(record).into());
-        set("SKYPILOT_CLUSTER_INFO", self.cluster_info().into());
         set("SKYPILOT_USER", record.user.clone().into());
         if !in_setup {
             set("SKYPILOT_INTERNAL_JOB_ID", record.id.to_string().into());
@@ -105,16 +104,6 @@ impl Surroundings {
         let cluster = self.own_or("SKIFF_CLUSTER", "skiff");
         let stamp = clock::stamp(record.submitted_ms);
         format!("sky-{stamp}_{}_{}", cluster.to_string_lossy(), record.id)
-    }
-
-    fn cluster_info(&self) -> String {
-        serde_json::json!({
-            "cluster_name": self.own_or("SKIFF_CLUSTER", "skiff").to_string_lossy(),
-            "cloud": "Kubernetes",
-            "region": null,
-            "zone": null,
-        })
-        .to_string()
     }
 
     fn own_or(&self, name: &str, default: &str) -> OsString {
