@@ -22,8 +22,8 @@ pub(crate) struct Fit {
 /// to pods, means the whole node: it is cut to what should be free beside the system's own pods.
 pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
     let asked = Amounts {
-        milli_cpu: input.task.milli_cpu,
-        bytes: input.task.memory_bytes,
+        milli_cpu: input.resources.milli_cpu,
+        bytes: input.resources.memory_bytes,
     };
     let as_asked = || Fit {
         amounts: asked,

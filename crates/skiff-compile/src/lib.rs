@@ -19,7 +19,7 @@ mod quantity;
 mod record;
 
 use skiff_proto::PROTOCOL_VERSION;
-use skiff_schema::{KubernetesConfig, ResolvedTask};
+use skiff_schema::{KubernetesConfig, ResolvedResources, ResolvedTask};
 
 pub use agent::{AgentBuild, agent_secrets};
 pub use error::CompileError;
@@ -33,6 +33,8 @@ pub use record::{ClusterRecord, RecordError};
 pub struct Input<'a> {
     /// The task.
     pub task: &'a ResolvedTask,
+    /// Which of its candidates is compiled.
+    pub resources: &'a ResolvedResources,
     /// The configuration for the context, the task's own `config:` applied (`Config::for_task`).
     pub config: &'a KubernetesConfig,
     /// What is known of the Kubernetes cluster.
@@ -46,7 +48,7 @@ pub struct Input<'a> {
 impl Input<'_> {
     /// The image of the task container.
     fn image(&self) -> &str {
-        self.task
+        self.resources
             .image
             .as_deref()
             .unwrap_or(&self.config.images.task)
@@ -63,7 +65,7 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         user: input.ids.user.clone(),
         task: input.task.name.clone(),
         command: input.ids.command.clone(),
-        resources: input.task.resources_text(),
+        resources: input.task.resources_text(input.resources),
         num_nodes: input.task.num_nodes,
         image: input.image().to_owned(),
         docker: input.config.enable_docker,

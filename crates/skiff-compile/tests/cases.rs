@@ -80,6 +80,7 @@ fn plan(
     let cluster = text_of(case, "cluster.txt").unwrap_or_else(|| "dev".to_owned());
     compile(&Input {
         task,
+        resources: task.first(),
         config: &config.for_task(Some(CONTEXT), &task.config),
         facts: &facts,
         ids: &Ids {

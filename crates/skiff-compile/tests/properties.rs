@@ -4,15 +4,18 @@ use proptest::prelude::*;
 use skiff_compile::{
     AgentBuild, Amounts, ClusterFacts, CompileError, Ids, Input, NodeFacts, Plan, Version, compile,
 };
-use skiff_schema::{KubernetesConfig, ResolvedTask, Task, TaskOverrides};
+use skiff_schema::{KubernetesConfig, ResolvedResources, ResolvedTask, Task, TaskOverrides};
 
 fn task(asked: Amounts) -> ResolvedTask {
     let task = Task::from_command("id")
         .resolve(&TaskOverrides::default())
         .expect("valid");
     ResolvedTask {
-        milli_cpu: asked.milli_cpu,
-        memory_bytes: asked.bytes,
+        resources: vec![ResolvedResources {
+            milli_cpu: asked.milli_cpu,
+            memory_bytes: asked.bytes,
+            ..ResolvedResources::default()
+        }],
         ..task
     }
 }
@@ -23,8 +26,10 @@ fn plan(
     asked: Amounts,
     facts: &ClusterFacts,
 ) -> Result<Plan, CompileError> {
+    let task = task(asked);
     compile(&Input {
-        task: &task(asked),
+        task: &task,
+        resources: task.first(),
         config: &KubernetesConfig::default(),
         facts,
         ids: &Ids {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use skiff_compile::{ClusterName, NameError};
 use skiff_kube::Cluster;
 use skiff_proto::{JobId, JobRecord, JobSpec, Request, Response};
-use skiff_schema::ResolvedTask;
+use skiff_schema::{ResolvedTask, Workdir};
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, find};
@@ -66,6 +66,14 @@ impl JobError {
     }
 }
 
+/// The local folder that becomes the workdir.
+pub(crate) fn folder(task: &ResolvedTask) -> Option<PathBuf> {
+    match task.workdir.as_ref()? {
+        Workdir::Folder(path) => Some(PathBuf::from(path)),
+        Workdir::Git { .. } => None,
+    }
+}
+
 /// A job on its way: the same one however often it is sent.
 pub(crate) struct Submission(JobSpec);
 
@@ -95,7 +103,7 @@ impl Submission {
             setup,
             run: task.run.clone(),
             env,
-            resources: task.resources_text(),
+            resources: task.resources_text(task.first()),
         })
     }
 }
@@ -179,7 +187,7 @@ pub async fn exec(
     interrupt: &Interrupt,
     reporter: &dyn Reporter,
 ) -> Result<(Option<JobRecord>, Option<Outcome>), JobError> {
-    let workdir = request.task.workdir.as_ref().map(PathBuf::from);
+    let workdir = folder(&request.task);
     if let Some(workdir) = &workdir {
         workdir::check(workdir)?;
     }

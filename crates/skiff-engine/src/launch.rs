@@ -6,12 +6,12 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Plan, compile};
 use skiff_kube::{ApiError, Cluster, PodState, observe};
 use skiff_proto::JobRecord;
-use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask};
+use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask, Workdir};
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
-use crate::job::{JobError, Submission, Submitted, submit};
+use crate::job::{JobError, Submission, Submitted, folder, submit};
 use crate::provision::{CONTAINERS, ProvisionError, create, wait_running};
 use crate::workdir::{self, WorkdirError};
 use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner};
@@ -133,7 +133,7 @@ impl LaunchError {
 
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
-    if let Some(workdir) = &request.task.workdir {
+    if let Some(Workdir::Folder(workdir)) = &request.task.workdir {
         workdir::check(&PathBuf::from(workdir))?;
     }
     let name =
@@ -151,6 +151,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         .collect();
     let plan = compile(&Input {
         task: &request.task,
+        resources: request.task.first(),
         config: &request.config,
         facts: &facts,
         ids: &Ids {
@@ -199,7 +200,7 @@ fn check_fit(request: &LaunchRequest, existing: &SkiffCluster) -> Result<(), Lau
     if request.config.enable_docker == DockerMode::All && record.docker == DockerMode::Off {
         return differs("no Docker", "Docker");
     }
-    match &request.task.image {
+    match &request.task.first().image {
         Some(image) if *image != record.image => differs(
             &format!("the image {}", record.image),
             &format!("the image {image}"),
@@ -290,7 +291,7 @@ async fn start(
             setup,
         )
     });
-    let workdir = request.task.workdir.as_ref().map(PathBuf::from);
+    let workdir = folder(&request.task);
     let retries = Retries::new(cluster, &pod).answered();
     let submitted = submit(retries, workdir.as_deref(), submission, reporter).await?;
     if !running {

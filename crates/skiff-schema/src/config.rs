@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::faults::{Fault, Faults};
 use crate::fields::{self, Field, Fields, Vocabulary};
 use crate::kubernetes::{self, DockerMode, ImagePullPolicy, ProvisionTimeout};
+use crate::pod_config::PodConfig;
 use crate::resources::parse_image;
 use crate::source::{Source, Span};
 use crate::task::TaskConfig;
@@ -39,7 +40,7 @@ impl Default for Images {
 }
 
 /// The `kubernetes` section as it stands for one context.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KubernetesConfig {
     /// The namespace; None is the kubeconfig's.
     pub namespace: Option<String>,
@@ -51,6 +52,38 @@ pub struct KubernetesConfig {
     pub enable_docker: DockerMode,
     /// None leaves it to the engine.
     pub provision_timeout: Option<ProvisionTimeout>,
+    /// What the user changes of the pods.
+    pub pod_config: PodConfig,
+    /// Labels and annotations of everything that is created.
+    pub custom_metadata: CustomMetadata,
+    /// Limits of CPU and memory as thousandths of what is requested; None sets none.
+    pub limits_milli: Option<u64>,
+    /// The service account whose token the pods get; None: no token.
+    pub service_account: Option<String>,
+    /// The nodes that pods may run on; None: all.
+    pub allowed_nodes: Option<AllowedNodes>,
+    /// An image with a shell that puts the agent in place, for task images that have none.
+    pub agent_image: Option<String>,
+}
+
+/// Labels and annotations of the user's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomMetadata {
+    /// Labels.
+    pub labels: IndexMap<String, String>,
+    /// Annotations.
+    pub annotations: IndexMap<String, String>,
+}
+
+/// Nodes that pods may run on: those that any of these names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedNodes {
+    /// Labels, all of which a node has.
+    pub label_selector: IndexMap<String, String>,
+    /// Names.
+    pub names: Vec<String>,
+    /// Internal addresses.
+    pub ips: Vec<String>,
 }
 
 /// Something in a file that was understood but changes nothing.
@@ -330,6 +363,7 @@ impl Section {
             image_pull_policy: self.image_pull_policy,
             enable_docker: self.enable_docker.unwrap_or_default(),
             provision_timeout: self.provision_timeout,
+            ..KubernetesConfig::default()
         }
     }
 }

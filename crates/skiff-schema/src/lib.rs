@@ -3,24 +3,40 @@
 //! Pure: text in, values or [`Faults`] out. Must not touch the file system, the environment, the
 //! clock or the network; whoever calls reads files and passes their text.
 
+mod check;
 mod config;
 mod faults;
 mod fields;
+pub mod grammar;
 mod kubernetes;
 mod overrides;
+mod path;
+mod pod_config;
 mod quantity;
 mod resolved;
 mod resources;
+mod secrets;
 mod source;
 mod task;
+mod view;
+mod words;
 pub mod yaml;
 
-pub use config::{Config, ConfigLayer, Images, KubernetesConfig, Warning};
+pub use check::Remark;
+pub use config::{
+    AllowedNodes, Config, ConfigLayer, CustomMetadata, Images, KubernetesConfig, Warning,
+};
 pub use faults::{Fault, Faults};
 pub use kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
 pub use overrides::TaskOverrides;
+pub use path::Path;
+pub use pod_config::PodConfig;
 pub use quantity::{Cpus, Memory};
-pub use resolved::ResolvedTask;
+pub use resolved::{
+    Accelerators, Autostop, Choice, FileMount, PortRange, ResolvedResources, ResolvedTask,
+    VolumeMount, Workdir,
+};
 pub use resources::{Infra, Resources};
+pub use secrets::Secrets;
 pub use source::Span;
 pub use task::{Task, TaskConfig};

@@ -6,7 +6,7 @@ use crate::faults::{Fault, Faults};
 use crate::quantity::{Cpus, GIGABYTE, Memory, NotAnAmount};
 use crate::resources::parse_image;
 use crate::task::is_variable_name;
-use crate::{Infra, ResolvedTask, Resources, Task};
+use crate::{Infra, ResolvedResources, ResolvedTask, Resources, Secrets, Task, Workdir};
 
 /// CPUs of a task that asks for none.
 const DEFAULT_MILLI_CPU: u64 = 2000;
@@ -59,22 +59,29 @@ impl Task {
                 None => Faults::of_flags(faults),
             });
         }
-        let context = resources
-            .infra
-            .and_then(|Infra::Kubernetes { context }| context);
         let workdir = overrides.workdir.clone().or_else(|| self.workdir.clone());
-        Ok(ResolvedTask {
-            name,
+        let resources = ResolvedResources {
             milli_cpu,
             memory_bytes: memory.unwrap_or_default(),
             image: resources.image_id,
-            context,
+            infra: resources.infra,
+            ..ResolvedResources::default()
+        };
+        Ok(ResolvedTask {
+            name,
             num_nodes: self.num_nodes,
+            resources: vec![resources],
             envs,
-            workdir: workdir.filter(|path| !path.is_empty()),
+            secrets: Secrets::default(),
+            workdir: workdir.filter(|path| !path.is_empty()).map(Workdir::Folder),
             setup: self.setup.clone().filter(|text| !text.trim().is_empty()),
             run: self.run.clone().filter(|text| !text.trim().is_empty()),
+            file_mounts: IndexMap::new(),
+            volumes: IndexMap::new(),
+            service: None,
+            pool: None,
             config: self.config.clone(),
+            remarks: Vec::new(),
         })
     }
 

@@ -196,6 +196,12 @@ fn infra(fields: &mut Fields<'_>, faults: &mut Vec<Fault>) -> Option<Infra> {
 }
 
 impl Infra {
+    /// The kubeconfig context that was named.
+    pub fn context(&self) -> Option<&str> {
+        let Self::Kubernetes { context } = self;
+        context.as_deref()
+    }
+
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Fault> {
         let (place, context) = text
             .split_once('/')

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, Com
         ));
     }
     let task = args.task.resolve()?;
-    let (cluster, _) = setup.connect(task.context.as_deref()).await?;
+    let (cluster, _) = setup.connect(task.context()).await?;
     let request = ExecRequest {
         cluster: args.cluster.clone(),
         task,

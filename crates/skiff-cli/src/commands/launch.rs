@@ -39,7 +39,7 @@ pub(crate) struct LaunchArgs {
 pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
     let task = args.task.resolve()?;
     let agents = agents()?;
-    let (cluster, config) = setup.connect(task.context.as_deref()).await?;
+    let (cluster, config) = setup.connect(task.context()).await?;
     let user = setup.user();
     let name = args.cluster.unwrap_or_else(|| made_up_name(&user.name));
     let request = LaunchRequest {
@@ -105,7 +105,10 @@ fn considered(task: &ResolvedTask, context: &str) -> String {
         clippy::cast_precision_loss,
         reason = "CPUs and gigabytes, shown with at most three decimals"
     )]
-    let (cpus, memory) = (task.milli_cpu as f64 / 1e3, task.memory_bytes as f64 / 1e9);
+    let (cpus, memory) = (
+        task.first().milli_cpu as f64 / 1e3,
+        task.first().memory_bytes as f64 / 1e9,
+    );
     let memory = (memory * 1e3).round() / 1e3;
     let row = vec![
         format!("Kubernetes ({context})"),

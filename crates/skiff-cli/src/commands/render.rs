@@ -52,7 +52,7 @@ fn version(text: &str) -> Result<Version, String> {
 
 pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandError> {
     let task = args.task.resolve()?;
-    let asked = task.context.as_deref().or(setup.context.as_deref());
+    let asked = task.context().or(setup.context.as_deref());
     let (facts, namespace, config, context) = if asked.is_some() {
         let (cluster, config) = setup.connect(asked).await?;
         (
@@ -81,6 +81,7 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
     let user = setup.user();
     let plan = compile(&Input {
         task: &task,
+        resources: task.first(),
         config: &config.for_task(Some(&context), &task.config),
         facts: &facts,
         ids: &Ids {
