@@ -7,6 +7,7 @@ use crate::faults::{Fault, MAX_FAULTS};
 use crate::grammar::{Effect, Field, Form, Notation, Record};
 use crate::path::Path;
 use crate::source::Span;
+use crate::view::View;
 use crate::words;
 use crate::yaml::{Entry, Node, Value};
 
@@ -57,7 +58,10 @@ pub(crate) fn check(form: &Form, node: &Node, path: &Path<'_>, findings: &mut Fi
                 check(values, &entry.value, &path.key(&name), findings);
             }
         }
-        Form::Record(record) => check_record(record, entries_of(node), path, findings),
+        Form::Record(record) => {
+            check_record(record, entries_of(node), path, findings);
+            check_required(record, node, path, findings);
+        }
         Form::OneOf(forms) => {
             let form = forms.iter().find(|form| form.admits(&node.value));
             let form = form.expect("one admits what all together admit");
@@ -97,6 +101,21 @@ pub(crate) fn check_record(
             });
         }
         check(&field.form, &entry.value, &path, findings);
+    }
+}
+
+/// Names the fields without which a mapping is nothing.
+fn check_required(record: &'static Record, node: &Node, path: &Path<'_>, findings: &mut Findings) {
+    let written = View::of(node);
+    let is_missing = |field: &&Field| field.is_required && written.get(field.name).is_none();
+    for field in record.fields.iter().filter(is_missing) {
+        let name = field.name;
+        let fault = Fault::new(format!("`{path}` has no `{name}`")).at(node.span, "");
+        let help = match field.example.lines().next() {
+            Some(line) => format!("write `{line}`"),
+            None => format!("`{name}` must be {}", field.form.what()),
+        };
+        findings.faults.push(fault.help(help));
     }
 }
 

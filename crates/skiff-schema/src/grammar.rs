@@ -33,6 +33,8 @@ pub struct Field {
     pub example: &'static str,
     /// What it changes.
     pub effect: Effect,
+    /// Whether its record is nothing without it.
+    pub is_required: bool,
 }
 
 /// What a field changes on Kubernetes.
@@ -164,6 +166,7 @@ impl Field {
             default: "",
             example: "",
             effect: Effect::Acts,
+            is_required: false,
         }
     }
 
@@ -181,6 +184,13 @@ impl Field {
 
     pub(crate) const fn example(self, example: &'static str) -> Self {
         Self { example, ..self }
+    }
+
+    pub(crate) const fn required(self) -> Self {
+        Self {
+            is_required: true,
+            ..self
+        }
     }
 
     pub(crate) const fn ignored(self, why: &'static str) -> Self {
