@@ -77,6 +77,11 @@ impl Surroundings {
                 .iter()
                 .map(|(name, value)| (name.into(), value.into())),
         );
+        variables.extend(
+            spec.secrets
+                .reveal()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
         variables.insert(MARK.into(), self.mark(record).into());
         self.set_path(&mut variables);
         variables

@@ -145,6 +145,7 @@ impl Keeper {
             exit_code: None,
             cause: None,
             log_dir: format!("~/sky_logs/{name}"),
+            secrets: spec.secrets.names().map(str::to_owned).collect(),
         };
         let layout = self.surroundings.layout.clone();
         let (new, new_spec) = (record.clone(), spec.clone());

@@ -105,9 +105,14 @@ fn recover(layout: &Layout) -> io::Result<Past> {
             JobStatus::Running => "while it ran",
             _ => "before it began",
         };
+        let secrets = if record.secrets.is_empty() {
+            ""
+        } else {
+            "; its secrets were in the agent's memory alone: submit it again"
+        };
         record.cause = Some(format!(
             "the task container was restarted {when} (it did not stop by itself: it was killed, perhaps for \
-             want of memory{limit}, or its node restarted)"
+             want of memory{limit}, or its node restarted){secrets}"
         ));
         record.status = JobStatus::Failed;
         record.ended_ms = Some(now_ms());

@@ -103,6 +103,11 @@ impl Submission {
             setup,
             run: task.run.clone(),
             env,
+            secrets: task
+                .secrets
+                .reveal()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             resources: task.resources_text(task.first()),
         })
     }

@@ -25,12 +25,46 @@ pub struct JobSpec {
     /// Shell text of the job itself; absent where only setup is wanted.
     #[serde(default)]
     pub run: Option<String>,
-    /// Variables for both, secrets included: kept in the agent's memory, never written to disk.
+    /// Variables for both: kept in the agent's memory, never written to disk.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Variables for both that nobody may see; they win over `env`.
+    #[serde(default)]
+    pub secrets: SecretVariables,
     /// What the job asked for, as the table shows it: `1x(cpus=2, mem=2)`.
     #[serde(default)]
     pub resources: String,
+}
+
+/// Variables whose values nobody may see: `Debug` shows their names.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretVariables(BTreeMap<String, String>);
+
+impl SecretVariables {
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Names and values, for the job's processes alone.
+    pub fn reveal(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl FromIterator<(String, String)> for SecretVariables {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for SecretVariables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
 }
 
 /// A job's state, in SkyPilot's words.
@@ -121,4 +155,7 @@ pub struct JobRecord {
     pub cause: Option<String>,
     /// The folder of its logs as the user finds it: `~/sky_logs/1-train`.
     pub log_dir: String,
+    /// The names of its secret variables, whose values die with the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }

@@ -11,7 +11,7 @@ pub mod paths;
 
 pub use exit::ExitStatus;
 pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};
-pub use job::{JobId, JobRecord, JobSpec, JobStatus};
+pub use job::{JobId, JobRecord, JobSpec, JobStatus, SecretVariables};
 pub use message::{DockerState, Fault, FaultKind, Hello, LogSource, Request, Response};
 
 /// Version of the protocol that this build speaks. A peer may be one apart, never more.

@@ -34,16 +34,20 @@ fn spec() -> impl Strategy<Value = JobSpec> {
         option::of(text()),
         option::of(text()),
         btree_map(text(), text(), 0..4),
+        btree_map(text(), text(), 0..4),
     )
-        .prop_map(|(submission, name, user, setup, run, env)| JobSpec {
-            submission,
-            name,
-            user,
-            setup,
-            run,
-            env,
-            resources: "1x(cpus=2)".into(),
-        })
+        .prop_map(
+            |(submission, name, user, setup, run, env, secrets)| JobSpec {
+                submission,
+                name,
+                user,
+                setup,
+                run,
+                env,
+                secrets: secrets.into_iter().collect(),
+                resources: "1x(cpus=2)".into(),
+            },
+        )
 }
 
 fn record() -> impl Strategy<Value = JobRecord> {
@@ -68,6 +72,7 @@ fn record() -> impl Strategy<Value = JobRecord> {
                 started_ms: ended_ms,
                 ended_ms,
                 exit_code,
+                secrets: cause.iter().cloned().collect(),
                 cause,
                 log_dir: "~/sky_logs/1-None".into(),
             },
@@ -255,4 +260,17 @@ fn a_message_with_more_fields_than_known_is_read() {
         decode(std::iter::once(bytes.as_slice())),
         [Frame::Hello(hello)]
     );
+}
+
+#[test]
+fn the_values_of_secrets_do_not_show_in_debug_output() {
+    let job = JobSpec {
+        secrets: [("TOKEN".to_owned(), "hunter2".to_owned())]
+            .into_iter()
+            .collect(),
+        ..JobSpec::default()
+    };
+    let shown = format!("{:?}", Frame::Request(1, Request::Submit { job }));
+    assert!(shown.contains("TOKEN"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
 }

@@ -83,6 +83,7 @@ fn record(id: JobId) -> JobRecord {
         exit_code: None,
         cause: None,
         log_dir: String::new(),
+        secrets: Vec::new(),
     }
 }
 

@@ -97,15 +97,33 @@ impl Queue {
             ],
         ));
         let own_setup = job.work.setup;
-        if !own_setup && self.setup_due.is_some() {
-            let line = "The task container was restarted: its setup runs again first.";
-            effects.push(Effect::Log(id, vec![line.to_owned()]));
+        if let Some(due) = self.setup_due.filter(|_| !own_setup) {
+            effects.push(Effect::Log(id, self.setup_again_lines(due, id)));
         }
         if own_setup || self.setup_due.is_some() {
             self.enter(id, Stage::Setup, JobStatus::SettingUp, effects);
         } else {
             self.enter_run(now_ms, id, effects);
         }
+    }
+
+    /// What a job is told whose container needs another job's setup once more.
+    fn setup_again_lines(&self, due: JobId, id: JobId) -> Vec<String> {
+        let mut lines =
+            vec!["The task container was restarted: its setup runs again first.".to_owned()];
+        let secrets_of = |id| self.record(id).map_or(&[][..], |record| &record.secrets);
+        let had = secrets_of(due).iter();
+        let missing: Vec<&str> = had
+            .filter(|name| !secrets_of(id).contains(name))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            lines.push(format!(
+                "The setup had secrets that were in the agent's memory alone: {}. If it needs them, launch again.",
+                missing.join(", ")
+            ));
+        }
+        lines
     }
 
     fn enter_run(&mut self, now_ms: u64, id: JobId, effects: &mut Vec<Effect>) {

@@ -323,3 +323,28 @@ fn docker_is_off_without_the_flag() {
     };
     assert_eq!(state, skiff_proto::DockerState::Off);
 }
+
+#[test]
+fn secrets_reach_the_job_and_nothing_on_disk() {
+    let agent = Agent::start();
+    let secrets = [("TOKEN", "hunter2"), ("BOTH", "from secrets")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let log = agent.client().run(JobSpec {
+        setup: Some("[ \"$TOKEN\" = hunter\"$((1 + 1))\" ] && echo in setup".into()),
+        env: [("BOTH".to_owned(), "from env".to_owned())].into(),
+        secrets: secrets.into_iter().collect(),
+        ..job("echo length ${#TOKEN} $BOTH; tr '\\0' ' ' < /proc/$$/cmdline")
+    });
+    assert!(log.text.contains(") in setup\n"), "{}", log.text);
+    assert!(
+        log.text.contains(") length 7 from secrets\n"),
+        "{}",
+        log.text
+    );
+    assert_eq!(log.job.secrets, ["BOTH", "TOKEN"]);
+    let found = shell(&format!(
+        "grep -rl hunter2 {} || true",
+        agent.root().display()
+    ));
+    assert_eq!(found, "");
+}

@@ -74,6 +74,44 @@ fn setup_runs_again_after_a_restart() {
 }
 
 #[test]
+fn what_dies_with_the_agent_is_told_to_jobs_that_had_secrets() {
+    let agent = Agent::start();
+    let mut client = agent.client();
+    let secret = || {
+        [("TOKEN".to_owned(), "hunter2".to_owned())]
+            .into_iter()
+            .collect()
+    };
+    client.run(JobSpec {
+        setup: Some("echo prepared".into()),
+        secrets: secret(),
+        ..job("true")
+    });
+    let running = client.submit(job("sleep 1000"));
+    client.submit(JobSpec {
+        secrets: secret(),
+        ..job("true")
+    });
+    drop(client);
+
+    let agent = Agent::start_in(agent.kill(), |_| {});
+    let mut client = agent.client();
+    let jobs = client.queue();
+    let cause = |at: usize| jobs[at].cause.clone().expect("a cause");
+    assert_eq!(jobs[1].id, running.id);
+    assert!(!cause(1).contains("secrets"), "{}", cause(1));
+    assert!(
+        cause(2).ends_with("its secrets were in the agent's memory alone: submit it again"),
+        "{}",
+        cause(2)
+    );
+    let log = client.run(job("true"));
+    let told =
+        "had secrets that were in the agent's memory alone: TOKEN. If it needs them, launch again.";
+    assert!(log.text.contains(told), "{}", log.text);
+}
+
+#[test]
 fn a_record_that_was_never_whole_is_no_job() {
     let agent = Agent::start();
     agent.client().run(job("echo one"));
