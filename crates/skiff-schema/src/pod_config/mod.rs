@@ -1,0 +1,148 @@
+//! What users change of the pods: fragments of a Kubernetes pod, merged as Kubernetes merges.
+
+mod json;
+pub(crate) mod merge;
+
+use serde_json::Value as Json;
+
+use crate::yaml::{Node, Value};
+
+use self::merge::{RAY_NODE, TASK, merge};
+
+/// The container of the Docker daemon, as Skiff calls it.
+const DOCKER: &str = "docker";
+/// The same as `SkyPilot` calls it.
+const DIND: &str = "dind";
+
+/// A fragment of a pod: `metadata` and `spec`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodConfig {
+    fragment: Option<Node>,
+}
+
+impl PodConfig {
+    /// A fragment that has been checked, its layers merged.
+    pub(crate) fn new(fragment: Node) -> Self {
+        Self {
+            fragment: Some(fragment).filter(|fragment| fragment.value != Value::Null),
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.fragment.is_none()
+    }
+
+    /// Lays the fragment over a pod, which has `metadata` and `spec`. A container without a name,
+    /// or called `ray-node`, is the pod's `task`; `docker`, or `dind`, is its daemon, wherever the
+    /// pod has it; `runtimeClassName: ''` is no class.
+    pub fn apply(&self, pod: Json) -> Json {
+        let Some(fragment) = &self.fragment else {
+            return pod;
+        };
+        let mut fragment = fragment.clone();
+        if let Some(spec) = field_mut(&mut fragment, "spec") {
+            aim(spec, &pod["spec"]);
+        }
+        let mut pod = json::of(merge(json::node(pod), fragment));
+        if let Some(spec) = pod.get_mut("spec").and_then(Json::as_object_mut)
+            && spec.get("runtimeClassName") == Some(&Json::String(String::new()))
+        {
+            spec.remove("runtimeClassName");
+        }
+        pod
+    }
+}
+
+/// Gives the containers of a fragment the names and the places that they have in the pod.
+fn aim(spec: &mut Node, pod_spec: &Json) {
+    for container in items_mut(spec, "containers") {
+        if name(container).is_none_or(|name| name == RAY_NODE) {
+            rename(container, TASK);
+        }
+    }
+    for (list, other) in [
+        ("containers", "initContainers"),
+        ("initContainers", "containers"),
+    ] {
+        if !has_docker(&pod_spec[other]) {
+            continue;
+        }
+        let Some(Node {
+            value: Value::Sequence(items),
+            ..
+        }) = field_mut(spec, list)
+        else {
+            continue;
+        };
+        let is_daemon =
+            |item: &mut Node| name(item).is_some_and(|name| [DOCKER, DIND].contains(&name));
+        let mut moved: Vec<Node> = items.extract_if(.., is_daemon).collect();
+        for container in &mut moved {
+            rename(container, DOCKER);
+        }
+        append(spec, other, moved);
+    }
+    for list in ["containers", "initContainers"] {
+        if has_docker(&pod_spec[list]) {
+            for container in items_mut(spec, list) {
+                if name(container) == Some(DIND) {
+                    rename(container, DOCKER);
+                }
+            }
+        }
+    }
+}
+
+fn has_docker(containers: &Json) -> bool {
+    let mut containers = containers.as_array().into_iter().flatten();
+    containers.any(|container| container["name"] == DOCKER)
+}
+
+fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
+    let Value::Mapping(entries) = &mut node.value else {
+        return None;
+    };
+    let is_named = |key: &Node| matches!(&key.value, Value::String(key) if key == name);
+    let entry = entries.iter_mut().find(|entry| is_named(&entry.key))?;
+    Some(&mut entry.value)
+}
+
+fn items_mut<'a>(node: &'a mut Node, list: &str) -> &'a mut [Node] {
+    match field_mut(node, list).map(|list| &mut list.value) {
+        Some(Value::Sequence(items)) => items,
+        _ => &mut [],
+    }
+}
+
+fn name(container: &Node) -> Option<&str> {
+    crate::view::View::of(container).text("name")
+}
+
+fn rename(container: &mut Node, to: &str) {
+    let value = Value::String(to.to_owned());
+    if let Some(name) = field_mut(container, "name") {
+        name.value = value;
+    } else if let Value::Mapping(entries) = &mut container.value {
+        entries.insert(0, json::entry("name", json::plain(value)));
+    }
+}
+
+/// Appends to a list, which may not be written.
+fn append(spec: &mut Node, list: &str, items: Vec<Node>) {
+    if items.is_empty() {
+        return;
+    }
+    if let Some(present) = field_mut(spec, list) {
+        match &mut present.value {
+            Value::Sequence(present) => present.extend(items),
+            other => *other = Value::Sequence(items),
+        }
+    } else if let Value::Mapping(entries) = &mut spec.value {
+        let items = json::plain(Value::Sequence(items));
+        entries.push(json::entry(list, items));
+    }
+}
+
+#[cfg(test)]
+mod tests;

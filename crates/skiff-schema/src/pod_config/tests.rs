@@ -1,0 +1,210 @@
+//! Fragments of pods: how they are merged, and how a pod takes them.
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::merge::merge;
+use super::{PodConfig, json as trees};
+use crate::yaml::{self, Node};
+
+/// A document of YAML.
+fn tree(text: &str) -> Node {
+    let mut faults = Vec::new();
+    let documents = yaml::read(text, &mut faults).unwrap_or_default();
+    assert!(faults.is_empty(), "{faults:?}");
+    documents.into_iter().next().expect("a document")
+}
+
+fn merged(lower: &str, upper: &str) -> Json {
+    trees::of(merge(tree(lower), tree(upper)))
+}
+
+fn pod() -> Json {
+    json!({
+        "metadata": { "labels": { "skiff.dev/rank": "0" } },
+        "spec": {
+            "containers": [{
+                "name": "task", "image": "debian", "command": ["/bin/sh"],
+                "env": [{ "name": "A", "value": "1" }],
+                "volumeMounts": [{ "name": "skiff", "mountPath": "/skiff" }],
+            }],
+            "initContainers": [{ "name": "docker", "image": "dind", "restartPolicy": "Always" }],
+            "restartPolicy": "OnFailure",
+            "tolerations": [{ "key": "a" }],
+        },
+    })
+}
+
+fn applied(fragment: &str) -> Json {
+    PodConfig::new(tree(fragment)).apply(pod())
+}
+
+#[test]
+fn mappings_are_merged_field_by_field_and_scalars_replaced() {
+    let found = merged("{a: {x: 1, y: 2}, b: 1}", "{a: {y: 3, z: 4}, b: {c: 1}}");
+    assert_eq!(
+        found,
+        json!({ "a": { "x": 1, "y": 3, "z": 4 }, "b": { "c": 1 } })
+    );
+}
+
+#[test]
+fn lists_are_merged_by_what_names_their_items() {
+    for (list, key, one, two) in [
+        ("initContainers", "name", "a", "b"),
+        ("volumes", "name", "a", "b"),
+        ("env", "name", "a", "b"),
+        ("resourceClaims", "name", "a", "b"),
+        ("claims", "name", "a", "b"),
+        ("volumeMounts", "mountPath", "/a", "/b"),
+        ("ports", "containerPort", "80", "81"),
+        ("hostAliases", "ip", "10.0.0.1", "10.0.0.2"),
+        ("topologySpreadConstraints", "topologyKey", "zone", "host"),
+        ("volumeDevices", "devicePath", "/dev/a", "/dev/b"),
+    ] {
+        let lower = format!("{{{list}: [{{{key}: {one}, x: 1, y: 1}}]}}");
+        let upper = format!("{{{list}: [{{{key}: {two}}}, {{{key}: {one}, y: 2}}]}}");
+        let items = &merged(&lower, &upper)[list];
+        assert_eq!(items.as_array().map(Vec::len), Some(2), "{list}");
+        assert_eq!(
+            (&items[0]["x"], &items[0]["y"]),
+            (&json!(1), &json!(2)),
+            "{list}"
+        );
+    }
+}
+
+#[test]
+fn commands_and_pull_secrets_are_replaced_and_other_lists_appended() {
+    for list in ["args", "command", "imagePullSecrets"] {
+        let found = merged(&format!("{list}: [a, b]"), &format!("{list}: [c]"));
+        assert_eq!(found[list], json!(["c"]));
+    }
+    let found = merged("tolerations: [{key: a}]", "tolerations: [{key: a}]");
+    assert_eq!(
+        found["tolerations"],
+        json!([{ "key": "a" }, { "key": "a" }])
+    );
+}
+
+#[test]
+fn a_field_that_is_emptied_takes_away_what_a_lower_layer_says() {
+    let found = merged(
+        "spec: {nodeSelector: {a: b}, hostNetwork: true}",
+        "spec: {nodeSelector: }",
+    );
+    assert_eq!(found, json!({ "spec": { "hostNetwork": true } }));
+}
+
+#[test]
+fn every_name_of_the_task_container_means_the_same_one() {
+    for name in ["", "name: ray-node, ", "name: task, ", "name: , "] {
+        let found = applied(&format!("spec: {{containers: [{{{name}image: x}}]}}"));
+        let containers = found["spec"]["containers"].as_array().expect("a list");
+        assert_eq!(containers.len(), 1, "{name}");
+        assert_eq!(
+            (&containers[0]["name"], &containers[0]["image"]),
+            (&json!("task"), &json!("x"))
+        );
+        assert_eq!(containers[0]["volumeMounts"][0]["name"], "skiff");
+    }
+    let layers = merged(
+        "containers: [{name: logs}, {name: ray-node, image: a}]",
+        "containers: [{workingDir: /x}]",
+    );
+    assert_eq!(layers["containers"][1]["workingDir"], "/x");
+    assert!(layers["containers"][0].get("workingDir").is_none());
+}
+
+#[test]
+fn the_docker_daemon_is_found_wherever_the_pod_has_it() {
+    for (list, name) in [
+        ("containers", "docker"),
+        ("initContainers", "docker"),
+        ("containers", "dind"),
+    ] {
+        let text =
+            format!("spec: {{{list}: [{{name: {name}, imagePullPolicy: Never}}, {{name: logs}}]}}");
+        let found = applied(&text);
+        let daemon = &found["spec"]["initContainers"][0];
+        assert_eq!(
+            (&daemon["name"], &daemon["image"]),
+            (&json!("docker"), &json!("dind"))
+        );
+        assert_eq!(daemon["imagePullPolicy"], "Never");
+        assert_eq!(found["spec"][list][1]["name"], "logs", "{list}");
+    }
+}
+
+#[test]
+fn an_empty_runtime_class_is_none() {
+    let mut with_class = pod();
+    with_class["spec"]["runtimeClassName"] = json!("nvidia");
+    let found = PodConfig::new(tree("spec: {runtimeClassName: ''}")).apply(with_class);
+    assert!(found["spec"].get("runtimeClassName").is_none());
+}
+
+/// Fragments as the merge may meet them, right and wrong.
+fn fragment() -> impl Strategy<Value = Json> {
+    let key = prop::sample::select(vec![
+        "containers",
+        "env",
+        "name",
+        "mountPath",
+        "ports",
+        "containerPort",
+        "args",
+        "spec",
+        "tolerations",
+        "volumes",
+        "x",
+    ]);
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        prop::sample::select(vec!["", "task", "ray-node", "docker", "a"]).prop_map(Json::from),
+    ];
+    leaf.prop_recursive(5, 60, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),
+            prop::collection::btree_map(key.clone().prop_map(str::to_owned), inner, 0..5)
+                .prop_map(|fields| Json::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// The same without lists.
+fn mappings() -> impl Strategy<Value = Json> {
+    let leaf = any::<i64>().prop_map(Json::from);
+    let key = "[a-e]";
+    let mapping = move |inner| {
+        prop::collection::btree_map(key, inner, 0..4)
+            .prop_map(|fields| Json::Object(fields.into_iter().collect()))
+    };
+    mapping(leaf.prop_recursive(4, 30, 4, mapping).boxed())
+}
+
+proptest! {
+    #[test]
+    fn an_empty_fragment_changes_nothing(lower in fragment()) {
+        let lower = json!({ "spec": lower });
+        let found = trees::of(merge(trees::node(lower.clone()), tree("{}")));
+        prop_assert_eq!(found, trees::of(trees::node(lower)));
+    }
+
+    #[test]
+    fn a_fragment_of_mappings_laid_on_twice_is_laid_on_once(
+        lower in mappings(), upper in mappings(),
+    ) {
+        let once = merge(trees::node(lower), trees::node(upper.clone()));
+        let twice = merge(once.clone(), trees::node(upper));
+        prop_assert_eq!(trees::of(once), trees::of(twice));
+    }
+
+    #[test]
+    fn whatever_a_fragment_holds_a_pod_takes_it(one in fragment(), two in fragment()) {
+        let layers = merge(trees::node(json!({ "spec": one })), trees::node(json!({ "spec": two })));
+        let _ = PodConfig::new(layers).apply(pod());
+    }
+}
