@@ -1,8 +1,8 @@
 //! Golden cases: every folder of `tests/cases` holds a task and what becomes of it.
 //!
 //! `task.yaml`, and where the case needs them `config.yaml`, `facts.json` (the Kubernetes cluster)
-//! and `cluster.txt` (its name); then either `manifests.yaml` or `error.txt`, which
-//! `SKIFF_BLESS=1 cargo test -p skiff-compile` writes anew.
+//! and `cluster.txt` (its name); then `manifests.yaml`, or in `tests/cases/errors` `error.txt`,
+//! which `SKIFF_BLESS=1 cargo test -p skiff-compile` writes anew.
 
 #![allow(
     clippy::disallowed_methods,
@@ -15,7 +15,7 @@ use std::{env, fs};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use skiff_compile::{AgentBuild, ClusterFacts, CompileError, Ids, Input, Plan, Version, compile};
-use skiff_schema::{Config, ConfigLayer, Faults, Task, TaskOverrides};
+use skiff_schema::{Config, ConfigLayer, Faults, TaskFile, TaskOverrides};
 
 /// Faults in the context that the cases name, which configurations may refer to.
 const CONTEXT: &str = "kind-dev";
@@ -54,7 +54,8 @@ fn manifests(case: &Path) -> Result<String, Failure> {
     }
     let config = Config::merge(layers);
     let bytes = fs::read(case.join("task.yaml")).expect("every case has a task.yaml");
-    let task = Task::read_bytes("task.yaml", &bytes)?.resolve(&TaskOverrides::default())?;
+    let file = TaskFile::read_bytes("task.yaml", &bytes)?;
+    let task = file.tasks()[0].resolve(&TaskOverrides::default())?;
     let plan = plan(case, &config, &task)?;
     for note in &plan.notes {
         writeln!(output, "# note: {note}").expect("a String");
@@ -118,49 +119,55 @@ fn rendered(failure: &Failure) -> String {
     }
 }
 
-fn cases() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases");
-    let entries = fs::read_dir(&root).expect("the folder of the cases");
+/// The folders in a folder that hold a case.
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
+    let entries = fs::read_dir(root.join(folder)).expect("the folder of the cases");
     let mut cases: Vec<PathBuf> = entries
         .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.is_dir())
+        .filter(|path| path.join("task.yaml").exists())
         .collect();
     cases.sort();
     cases
 }
 
 /// Compares with what the case expects, or writes that.
-fn check(case: &Path, bless: bool) -> Result<(), String> {
-    let (file, other, found) = match manifests(case) {
-        Ok(text) => ("manifests.yaml", "error.txt", text),
-        Err(failure) => ("error.txt", "manifests.yaml", rendered(&failure)),
-    };
-    if bless {
+fn check(case: &Path, file: &str, found: &str) -> Result<(), String> {
+    if env::var_os("SKIFF_BLESS").is_some() {
         fs::write(case.join(file), found).expect("writable");
-        let _ = fs::remove_file(case.join(other));
         return Ok(());
     }
-    let expected = text_of(case, file)
-        .ok_or_else(|| format!("{} expects {other}, and this is\n{found}", case.display()))?;
-    if text_of(case, other).is_some() {
-        return Err(format!("{} has both {file} and {other}", case.display()));
-    }
+    let expected = text_of(case, file).unwrap_or_default();
     (found == expected).then_some(()).ok_or_else(|| {
-        format!(
-            "{}: expected\n{expected}\nfound\n{found}",
-            case.join(file).display()
-        )
+        let file = case.join(file);
+        format!("{}: expected\n{expected}\nfound\n{found}", file.display())
     })
 }
 
 #[test]
-fn every_case_becomes_what_it_expects() {
-    let bless = env::var_os("SKIFF_BLESS").is_some();
-    let cases = cases();
-    assert!(cases.len() >= 40, "only {} cases found", cases.len());
+fn every_case_becomes_the_manifests_that_it_expects() {
+    let cases = cases("cases");
+    assert!(cases.len() >= 25, "only {} cases found", cases.len());
     let wrong: Vec<String> = cases
         .iter()
-        .filter_map(|case| check(case, bless).err())
+        .filter_map(|case| match manifests(case) {
+            Ok(found) => check(case, "manifests.yaml", &found).err(),
+            Err(failure) => Some(format!("{}: {}", case.display(), rendered(&failure))),
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_wrong_file_gets_the_error_that_it_expects() {
+    let cases = cases("cases/errors");
+    assert!(cases.len() >= 60, "only {} cases found", cases.len());
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter_map(|case| match manifests(case) {
+            Ok(found) => Some(format!("{} has no fault:\n{found}", case.display())),
+            Err(failure) => check(case, "error.txt", &rendered(&failure)).err(),
+        })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
