@@ -13,6 +13,7 @@ mod local_cluster;
 mod packages;
 mod parallel;
 mod project;
+mod reference;
 mod report;
 mod setup;
 mod sources;
@@ -52,6 +53,8 @@ enum Task {
     Test,
     /// Measure Skiff against its targets on a local Kubernetes.
     Bench(bench::BenchArgs),
+    /// Record anew what SkyPilot makes of the reference cases.
+    Reference,
 }
 
 fn main() -> ExitCode {
@@ -76,5 +79,6 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Demo => demo::run(&project),
         Task::Test => test::run(&project),
         Task::Bench(args) => bench::run(&project, &args),
+        Task::Reference => reference::run(&project),
     }
 }
