@@ -1,11 +1,15 @@
-//! The flags that every command with a task takes, and the way from them to a resolved task.
+//! The flags that every command with a task takes, and the way from them to resolved tasks.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use skiff_schema::{ResolvedTask, Task, TaskOverrides};
+use skiff_schema::{ResolvedTask, ResourceOverrides, Task, TaskFile, TaskOverrides};
 
 use crate::error::CommandError;
+use crate::files;
+use crate::printer::Printer;
+use crate::resource_args::ResourceArgs;
+use crate::variables::{VariableArgs, Variables};
 
 /// A task, and what the command line changes of it.
 #[derive(Debug, Args)]
@@ -18,48 +22,59 @@ pub(crate) struct TaskArgs {
     #[arg(short, long, help_heading = "Task")]
     name: Option<String>,
     /// Folder that is synced to `~/sky_workdir`
-    #[arg(long, help_heading = "Task")]
+    #[arg(long, help_heading = "Task", value_name = "FOLDER", conflicts_with_all = ["git_url", "git_ref"])]
     workdir: Option<String>,
-    /// Where to run: `k8s`, or `k8s/CONTEXT`
-    #[arg(long, help_heading = "Task")]
-    infra: Option<String>,
-    /// CPUs: `4`, `0.5`
-    #[arg(long, help_heading = "Task")]
-    cpus: Option<String>,
-    /// Memory in GB: `16`, `512MB`
-    #[arg(long, help_heading = "Task")]
-    memory: Option<String>,
-    /// Container image: `docker:python:3.12`
-    #[arg(long, help_heading = "Task")]
-    image_id: Option<String>,
-    /// A variable: `NAME=VALUE`, or `NAME` to take it from the environment
-    #[arg(long, help_heading = "Task", value_name = "NAME[=VALUE]")]
-    env: Vec<String>,
-    /// A file of `NAME=VALUE` lines
-    #[arg(long, help_heading = "Task", value_name = "FILE")]
-    env_file: Option<PathBuf>,
+    /// Git repository that becomes `~/sky_workdir`
+    #[arg(long, help_heading = "Task", value_name = "URL")]
+    git_url: Option<String>,
+    /// Branch, tag or commit of the repository
+    #[arg(long, help_heading = "Task", value_name = "REF")]
+    git_ref: Option<String>,
+    /// Number of nodes
+    #[arg(long, help_heading = "Task", value_name = "NUMBER")]
+    num_nodes: Option<String>,
+    /// Configuration for this once: a file, or `KEY=VALUE` as in `kubernetes.enable_docker=true`; may be given
+    /// several times
+    #[arg(long, help_heading = "Task", value_name = "FILE_OR_KEY=VALUE")]
+    config: Vec<String>,
+    #[command(flatten)]
+    resources: ResourceArgs,
+    #[command(flatten)]
+    variables: VariableArgs,
+}
+
+/// A task file with the flags that change it.
+pub(crate) struct Given<'a> {
+    pub(crate) file: TaskFile,
+    args: &'a TaskArgs,
+    variables: Variables,
 }
 
 impl TaskArgs {
-    /// Reads the task and applies the flags.
-    pub(crate) fn resolve(&self) -> Result<ResolvedTask, CommandError> {
-        let task = match self.file()? {
-            Some(path) => read(&path)?,
-            None if self.entrypoint.is_empty() => {
-                Task::read("task", "{}\n").map_err(CommandError::from)?
-            }
-            None => Task::from_command(&self.entrypoint.join(" ")),
+    /// Reads the task file, or makes one of the command, and reads the files of variables.
+    pub(crate) fn read(&self) -> Result<Given<'_>, CommandError> {
+        let file = match self.file()? {
+            Some(path) => TaskFile::read_bytes(&path.display().to_string(), &files::read(&path)?)?,
+            None if self.entrypoint.is_empty() => TaskFile::read("task", "{}\n")?,
+            None => TaskFile::from_command(&self.entrypoint.join(" ")),
         };
-        let overrides = TaskOverrides {
-            name: self.name.clone(),
-            workdir: self.workdir.clone(),
-            cpus: self.cpus.clone(),
-            memory: self.memory.clone(),
-            image_id: self.image_id.clone(),
-            infra: self.infra.clone(),
-            envs: self.envs()?,
-        };
-        Ok(task.resolve(&overrides)?)
+        Ok(Given {
+            file,
+            args: self,
+            variables: self.variables.read()?,
+        })
+    }
+
+    /// Reads the one task that a launch or an exec runs.
+    pub(crate) fn resolve(&self, priority: Option<&str>) -> Result<ResolvedTask, CommandError> {
+        let given = self.read()?;
+        let task = skiff_engine::only_task(&given.file)?;
+        given.resolve(task, priority)
+    }
+
+    /// `--config`, in the order of the command line.
+    pub(crate) fn config(&self) -> &[String] {
+        &self.config
     }
 
     /// Whether the command line names neither a file nor a command.
@@ -73,9 +88,7 @@ impl TaskArgs {
             return Ok(None);
         };
         let path = Path::new(only);
-        let yaml = path
-            .extension()
-            .is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let yaml = files::is_yaml(path);
         if yaml && !only.contains(char::is_whitespace) && !path.is_file() {
             return Err(CommandError::usage(
                 format!("there is no file {only}"),
@@ -84,83 +97,62 @@ impl TaskArgs {
         }
         Ok(yaml.then(|| path.to_owned()))
     }
+}
 
-    /// The variables of the command line, those of the file first.
-    fn envs(&self) -> Result<Vec<(String, String)>, CommandError> {
-        let mut envs = Vec::new();
-        if let Some(path) = &self.env_file {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                CommandError::failure(format!("cannot read {}: {error}", path.display()), None)
-            })?;
-            for (number, line) in text.lines().enumerate() {
-                envs.extend(env_line(line).map_err(|line| {
-                    let place = format!("{}:{}", path.display(), number + 1);
-                    CommandError::failure(format!("{place}: `{line}` is not NAME=VALUE"), None)
-                })?);
-            }
+impl Given<'_> {
+    /// Applies the flags to one task of the file.
+    pub(crate) fn resolve(
+        &self,
+        task: &Task,
+        priority: Option<&str>,
+    ) -> Result<ResolvedTask, CommandError> {
+        let (envs, secrets) = self.variables.for_task(|name| declares(task, name));
+        Ok(task.resolve(&TaskOverrides {
+            name: self.args.name.clone(),
+            workdir: self.args.workdir.clone(),
+            git_url: self.args.git_url.clone(),
+            git_ref: self.args.git_ref.clone(),
+            num_nodes: self.args.num_nodes.clone(),
+            envs,
+            secrets,
+            resources: self.args.resources.overrides(priority),
+        })?)
+    }
+
+    /// Applies the flags to every task of the file. Those that can mean only one task change none of several.
+    pub(crate) fn resolve_all(&self, printer: Printer) -> Result<Vec<ResolvedTask>, CommandError> {
+        let tasks = self.file.tasks();
+        if let [task] = tasks {
+            return Ok(vec![self.resolve(task, None)?]);
         }
-        for given in &self.env {
-            let pair = match given.split_once('=') {
-                Some((name, value)) => (name.to_owned(), value.to_owned()),
-                None => (given.clone(), own_variable(given)?),
-            };
-            envs.push(pair);
+        if self.names_one_task() {
+            printer.note(&format!(
+                "note: the file has {} tasks: of the flags only those for variables and the workdir count",
+                tasks.len()
+            ));
         }
-        Ok(envs)
+        let resolve = |task: &Task| {
+            let (envs, secrets) = self.variables.for_task(|name| declares(task, name));
+            Ok(task.resolve(&TaskOverrides {
+                workdir: self.args.workdir.clone(),
+                git_url: self.args.git_url.clone(),
+                git_ref: self.args.git_ref.clone(),
+                envs,
+                secrets,
+                ..TaskOverrides::default()
+            })?)
+        };
+        tasks.iter().map(resolve).collect()
+    }
+
+    fn names_one_task(&self) -> bool {
+        self.args.name.is_some()
+            || self.args.num_nodes.is_some()
+            || self.args.resources.overrides(None) != ResourceOverrides::default()
     }
 }
 
-/// A variable of this environment that the task is to have.
-fn own_variable(name: &str) -> Result<String, CommandError> {
-    std::env::var(name).map_err(|_| {
-        let message = format!("--env {name}: the variable is not set in this environment");
-        CommandError::usage(message, Some(format!("give it a value: --env {name}=…")))
-    })
-}
-
-fn read(path: &Path) -> Result<Task, CommandError> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        CommandError::failure(format!("cannot read {}: {error}", path.display()), None)
-    })?;
-    Ok(Task::read_bytes(&path.display().to_string(), &bytes)?)
-}
-
-/// One line of an env file: comments and empty lines give nothing, `export` and quotes are shed.
-fn env_line(line: &str) -> Result<Option<(String, String)>, String> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(None);
-    }
-    let (name, value) = line
-        .strip_prefix("export ")
-        .unwrap_or(line)
-        .split_once('=')
-        .ok_or(line)?;
-    let value = value.trim();
-    let quoted = |quote: char| {
-        value
-            .strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-    };
-    let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
-    Ok(Some((name.trim().to_owned(), value.to_owned())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn env_lines_are_read_as_dotenv_files_write_them() {
-        let pair = |name: &str, value: &str| Ok(Some((name.to_owned(), value.to_owned())));
-        assert_eq!(env_line("A=1"), pair("A", "1"));
-        assert_eq!(
-            env_line(" export B = \"two words\" "),
-            pair("B", "two words")
-        );
-        assert_eq!(env_line("C='x=y'"), pair("C", "x=y"));
-        assert_eq!(env_line("D="), pair("D", ""));
-        assert_eq!(env_line("# note"), Ok(None));
-        assert_eq!(env_line("nonsense"), Err("nonsense".to_owned()));
-    }
+/// Whether a task has a secret of this name.
+fn declares(_task: &Task, _name: &str) -> bool {
+    false
 }

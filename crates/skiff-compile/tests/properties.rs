@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use skiff_compile::{
     AgentBuild, Amounts, ClusterFacts, CompileError, Ids, Input, NodeFacts, Plan, Version, compile,
 };
-use skiff_schema::{KubernetesConfig, ResolvedResources, ResolvedTask, Task, TaskOverrides};
+use skiff_schema::{KubernetesConfig, ResolvedResources, ResolvedTask, TaskFile, TaskOverrides};
 
 fn task(asked: Amounts) -> ResolvedTask {
-    let task = Task::from_command("id")
+    let task = TaskFile::from_command("id").tasks()[0]
         .resolve(&TaskOverrides::default())
         .expect("valid");
     ResolvedTask {

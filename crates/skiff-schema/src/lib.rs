@@ -7,7 +7,9 @@ mod check;
 mod config;
 mod faults;
 mod fields;
+mod file;
 pub mod grammar;
+mod json;
 mod kubernetes;
 mod overrides;
 mod path;
@@ -27,16 +29,17 @@ pub use config::{
     AllowedNodes, Config, ConfigLayer, CustomMetadata, Images, KubernetesConfig, Warning,
 };
 pub use faults::{Fault, Faults};
+pub use file::{FileKind, JobGroup, TaskFile, TerminationDelay};
 pub use kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
-pub use overrides::TaskOverrides;
+pub use overrides::{ResourceOverrides, TaskOverrides};
 pub use path::Path;
 pub use pod_config::PodConfig;
 pub use quantity::{Cpus, Memory};
 pub use resolved::{
-    Accelerators, Autostop, Choice, FileMount, PortRange, ResolvedResources, ResolvedTask,
+    Accelerators, Autostop, Choice, FileMount, ManagedSecret, PortRange, ResolvedResources, ResolvedTask,
     VolumeMount, Workdir,
 };
-pub use resources::{Infra, Resources};
+pub use resources::{Infra, RESOURCES};
 pub use secrets::Secrets;
 pub use source::Span;
 pub use task::{Task, TaskConfig};

@@ -2,34 +2,61 @@
 
 use indexmap::IndexMap;
 
+use crate::check::Findings;
 use crate::faults::{Fault, Faults};
-use crate::quantity::{Cpus, GIGABYTE, Memory, NotAnAmount};
-use crate::resources::parse_image;
 use crate::task::is_variable_name;
-use crate::{Infra, ResolvedResources, ResolvedTask, Resources, Secrets, Task, Workdir};
-
-/// CPUs of a task that asks for none.
-const DEFAULT_MILLI_CPU: u64 = 2000;
-/// Memory of a task that asks for none, for each CPU.
-const DEFAULT_MEMORY: Memory = Memory::PerCpu { bytes: GIGABYTE };
+use crate::{ResolvedTask, Secrets, Task, Workdir};
 
 /// Values of the shared task flags, as the user typed them. `none` resets a field to its default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TaskOverrides {
     /// `--name`
     pub name: Option<String>,
     /// `--workdir`
     pub workdir: Option<String>,
+    /// `--git-url`
+    pub git_url: Option<String>,
+    /// `--git-ref`
+    pub git_ref: Option<String>,
+    /// `--num-nodes`
+    pub num_nodes: Option<String>,
+    /// `--env-file` and `--env`, later ones win.
+    pub envs: Vec<(String, String)>,
+    /// `--secret-file` and `--secret`, later ones win.
+    pub secrets: Vec<(String, String)>,
+    /// What they change of every candidate's resources.
+    pub resources: ResourceOverrides,
+}
+
+/// The flags for `resources`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceOverrides {
+    /// `--infra`
+    pub infra: Option<String>,
     /// `--cpus`
     pub cpus: Option<String>,
     /// `--memory`
     pub memory: Option<String>,
+    /// `--gpus`
+    pub accelerators: Option<String>,
+    /// `--instance-type`
+    pub instance_type: Option<String>,
+    /// `--disk-size`
+    pub disk_size: Option<String>,
+    /// `--disk-tier`
+    pub disk_tier: Option<String>,
+    /// `--network-tier`
+    pub network_tier: Option<String>,
+    /// `--local-disk`
+    pub local_disk: Option<String>,
     /// `--image-id`
     pub image_id: Option<String>,
-    /// `--infra`
-    pub infra: Option<String>,
-    /// `--env-file` and `--env`, later ones win.
-    pub envs: Vec<(String, String)>,
+    /// `--priority`
+    pub priority: Option<String>,
+    /// `--ports`, which may be given often; the word `none` closes all.
+    pub ports: Vec<String>,
+    /// `--use-spot` and `--no-use-spot`
+    pub use_spot: Option<bool>,
 }
 
 impl Task {
@@ -38,20 +65,9 @@ impl Task {
         let mut faults = Vec::new();
         let name = overrides.name.clone().or_else(|| self.name.clone());
         self.check_name(name.as_deref(), overrides, &mut faults);
-        let resources = overrides.apply_to(&self.resources, &mut faults);
-        let milli_cpu = resources.cpus.map_or(DEFAULT_MILLI_CPU, |cpus| cpus.milli);
-        let memory = resources
-            .memory
-            .unwrap_or(DEFAULT_MEMORY)
-            .bytes_for(milli_cpu);
-        if memory.is_none() {
-            let fault = Fault::new("`resources.memory` is more than any node has");
-            faults.push(
-                self.places
-                    .memory
-                    .map_or(fault.clone(), |span| fault.at(span, "")),
-            );
-        }
+        let mut findings = Findings::default();
+        let resources = self.resources.resolve(&overrides.resources, &mut findings);
+        faults.append(&mut findings.faults);
         let envs = self.resolve_envs(&overrides.envs, &mut faults);
         if !faults.is_empty() {
             return Err(match &self.places.source {
@@ -60,17 +76,10 @@ impl Task {
             });
         }
         let workdir = overrides.workdir.clone().or_else(|| self.workdir.clone());
-        let resources = ResolvedResources {
-            milli_cpu,
-            memory_bytes: memory.unwrap_or_default(),
-            image: resources.image_id,
-            infra: resources.infra,
-            ..ResolvedResources::default()
-        };
         Ok(ResolvedTask {
             name,
             num_nodes: self.num_nodes,
-            resources: vec![resources],
+            resources,
             envs,
             secrets: Secrets::default(),
             workdir: workdir.filter(|path| !path.is_empty()).map(Workdir::Folder),
@@ -81,7 +90,9 @@ impl Task {
             service: None,
             pool: None,
             config: self.config.clone(),
-            remarks: Vec::new(),
+            managed_secrets: Vec::new(),
+            others: IndexMap::new(),
+            remarks: findings.remarks,
         })
     }
 
@@ -130,41 +141,6 @@ impl Task {
     }
 }
 
-impl TaskOverrides {
-    fn apply_to(&self, written: &Resources, faults: &mut Vec<Fault>) -> Resources {
-        let amount = |path: &'static str| move |error: NotAnAmount| error.of(path);
-        let cpus = |text: &str| Cpus::parse(text).map_err(amount("--cpus"));
-        let memory = |text: &str| Memory::parse(text).map_err(amount("--memory"));
-        let image = |text: &str| parse_image("--image-id", text);
-        let infra = |text: &str| Infra::parse("--infra", text);
-        Resources {
-            cpus: flag(self.cpus.as_deref(), written.cpus, cpus, faults),
-            memory: flag(self.memory.as_deref(), written.memory, memory, faults),
-            image_id: flag(
-                self.image_id.as_deref(),
-                written.image_id.clone(),
-                image,
-                faults,
-            ),
-            infra: flag(self.infra.as_deref(), written.infra.clone(), infra, faults),
-        }
-    }
-}
-
-/// A flag's value, None where it says `none`, what the file says where there is no flag.
-fn flag<T>(
-    text: Option<&str>,
-    written: Option<T>,
-    parse: impl Fn(&str) -> Result<T, Fault>,
-    faults: &mut Vec<Fault>,
-) -> Option<T> {
-    let Some(text) = text else { return written };
-    if text.eq_ignore_ascii_case("none") {
-        return None;
-    }
-    parse(text).map_err(|fault| faults.push(fault)).ok()
-}
-
 /// `[a-zA-Z0-9]+(?:[._-]{1,2}[a-zA-Z0-9]+)*`
 fn is_task_name(name: &str) -> bool {
     let is_joint = |char: char| matches!(char, '.' | '_' | '-');
@@ -172,4 +148,21 @@ fn is_task_name(name: &str) -> bool {
     let ends_plain = name.ends_with(is_plain) && name.starts_with(is_plain);
     let longest_joint = name.split(is_plain).map(str::len).max().unwrap_or(0);
     ends_plain && longest_joint <= 2 && name.chars().all(|char| is_joint(char) || is_plain(char))
+}
+
+/// Without the values of the secrets.
+impl std::fmt::Debug for TaskOverrides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let secrets: Vec<&str> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("TaskOverrides")
+            .field("name", &self.name)
+            .field("workdir", &self.workdir)
+            .field("git_url", &self.git_url)
+            .field("git_ref", &self.git_ref)
+            .field("num_nodes", &self.num_nodes)
+            .field("envs", &self.envs)
+            .field("secrets", &secrets)
+            .field("resources", &self.resources)
+            .finish()
+    }
 }

@@ -35,8 +35,23 @@ pub struct ResolvedTask {
     pub pool: Option<Json>,
     /// Changes to the configuration.
     pub config: TaskConfig,
+    /// Secrets that a server of the organisation would keep: `launch` has none and refuses them.
+    pub managed_secrets: Vec<ManagedSecret>,
+    /// Further fields, as written and checked, by name.
+    pub others: IndexMap<String, Json>,
     /// What was written and changes nothing on Kubernetes.
     pub remarks: Vec<Remark>,
+}
+
+/// A secret that is kept elsewhere, by its name there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedSecret {
+    /// Its name.
+    pub name: String,
+    /// Whose it is: `personal`, `workspace` or `global`; None is whichever has it.
+    pub scope: Option<String>,
+    /// The file that it becomes; None makes it a variable.
+    pub mount_path: Option<String>,
 }
 
 /// What a node of a task has.

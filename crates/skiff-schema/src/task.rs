@@ -3,12 +3,15 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::check::{Findings, check};
 use crate::faults::Fault;
 use crate::fields::{Field, Fields, Vocabulary};
+use crate::grammar::Form;
 use crate::kubernetes::{self, DockerMode, ProvisionTimeout};
+use crate::path::Path;
+use crate::resources::{RESOURCES, Resources};
 use crate::source::{Source, Span};
-use crate::yaml::{self, Entry, Node, Value};
-use crate::{Faults, Resources};
+use crate::yaml::{Entry, Value};
 
 /// What the task's own `config:` changes of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +28,7 @@ pub struct Task {
     /// Display name.
     pub name: Option<String>,
     /// What each node has.
-    pub resources: Resources,
+    pub(crate) resources: Resources,
     /// Number of nodes.
     pub num_nodes: u32,
     /// Variables of `setup` and `run`; None must be given by `--env`.
@@ -113,46 +116,7 @@ const KUBERNETES_VOCABULARY: Vocabulary = Vocabulary {
 };
 
 impl Task {
-    /// Reads a task file's text; `file_name` is for messages only.
-    pub fn read(file_name: &str, text: &str) -> Result<Self, Faults> {
-        let source = || Source::new(file_name, yaml::counted(text));
-        let mut faults = Vec::new();
-        let Some(documents) = yaml::read(text, &mut faults) else {
-            return Err(Faults::of(&source(), faults));
-        };
-        if documents
-            .iter()
-            .all(|document| document.value == Value::Null)
-        {
-            return Err(Faults::alone(file_name, no_task()));
-        }
-        let mut task = match only_task(&documents, &mut faults) {
-            Some(entries) => Self::of(entries, &mut faults),
-            None => Self::empty(),
-        };
-        if !faults.is_empty() {
-            return Err(Faults::of(&source(), faults));
-        }
-        task.places.source = Some(source());
-        Ok(task)
-    }
-
-    /// Reads a task file's bytes, which may be no UTF-8 at all.
-    pub fn read_bytes(file_name: &str, bytes: &[u8]) -> Result<Self, Faults> {
-        let text = yaml::decode(bytes).map_err(|fault| Faults::alone(file_name, fault))?;
-        Self::read(file_name, text)
-    }
-
-    /// A task that runs one bash command, named as `SkyPilot` names it.
-    pub fn from_command(command: &str) -> Self {
-        Self {
-            name: Some("sky-cmd".to_owned()),
-            run: Some(command.to_owned()),
-            ..Self::empty()
-        }
-    }
-
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             name: None,
             resources: Resources::default(),
@@ -166,14 +130,23 @@ impl Task {
         }
     }
 
-    fn of(entries: &[Entry], faults: &mut Vec<Fault>) -> Self {
+    pub(crate) fn of(entries: &[Entry], faults: &mut Vec<Fault>) -> Self {
         let mut fields = Fields::top(entries);
         let mut task = Self::empty();
         task.places.name = fields.peek("name").map(|field| field.span());
         task.name = fields.string("name", faults);
         if let Some(field) = fields.take("resources") {
             task.places.memory = Some(field.key_span());
-            task.resources = Resources::read("resources", field, faults);
+            let mut findings = Findings::default();
+            let path = Path::TOP.key("resources");
+            check(
+                &Form::Record(&RESOURCES),
+                field.node,
+                &path,
+                &mut findings,
+            );
+            task.resources = Resources::read(field.node, &path, &mut findings);
+            faults.append(&mut findings.faults);
         }
         if let Some(field) = fields.take("num_nodes") {
             check_one_node(field, faults);
@@ -191,35 +164,6 @@ impl Task {
         }
         fields.finish(&VOCABULARY, faults);
         task
-    }
-}
-
-fn no_task() -> Fault {
-    Fault::new("the file is empty or contains no task definition")
-        .help("a task needs at least `run: <command>`")
-}
-
-/// The mapping of the one document that holds a task.
-fn only_task<'a>(documents: &'a [Node], faults: &mut Vec<Fault>) -> Option<&'a [Entry]> {
-    let mut full = documents
-        .iter()
-        .filter(|document| document.value != Value::Null);
-    let first = full.next()?;
-    if let Some(second) = full.next() {
-        let fault = Fault::new("the file holds several documents: a pipeline or job group");
-        let help = "`launch` runs one task: put it into a file of its own";
-        faults.push(fault.at(second.span, "the second one").help(help));
-    }
-    match &first.value {
-        Value::Mapping(entries) => Some(entries),
-        other => {
-            let fault = Fault::new(format!(
-                "a task must be a mapping, and this is {}",
-                other.kind()
-            ));
-            faults.push(fault.at(first.span, "").help("begin with `run: <command>`"));
-            None
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The examples in the documentation are what they say: files that Skiff reads without a fault.
 
-use skiff_schema::{ConfigLayer, Faults, Task, TaskOverrides};
+use skiff_schema::{ConfigLayer, Faults, TaskFile, TaskOverrides};
 
 /// The fenced YAML blocks of a document.
 fn examples(document: &str) -> Vec<&str> {
@@ -27,8 +27,8 @@ fn examples_of_task_files_are_valid() {
         include_str!("../../../docs/docker.md"),
     ];
     for example in documents.into_iter().flat_map(examples) {
-        let task = Task::read("example.yaml", example);
-        let resolved = task.and_then(|task| task.resolve(&TaskOverrides::default()));
+        let file = TaskFile::read("example.yaml", example);
+        let resolved = file.and_then(|file| file.tasks()[0].resolve(&TaskOverrides::default()));
         resolved.unwrap_or_else(|faults| panic!("{}", told(&faults)));
     }
 }

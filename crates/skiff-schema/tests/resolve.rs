@@ -1,12 +1,13 @@
 //! Flags over files, defaults, and layers of configuration.
 
 use skiff_schema::{
-    Config, ConfigLayer, DockerMode, ProvisionTimeout, ResolvedTask, Task, TaskOverrides, Workdir,
+    Config, ConfigLayer, DockerMode, ProvisionTimeout, ResolvedTask, ResourceOverrides, TaskFile,
+    TaskOverrides, Workdir,
 };
 
 fn resolve(text: &str, overrides: &TaskOverrides) -> Result<ResolvedTask, Vec<String>> {
-    let task = Task::read("task.yaml", text).expect("a valid task");
-    task.resolve(overrides).map_err(|faults| {
+    let task = TaskFile::read("task.yaml", text).expect("a valid task");
+    task.tasks()[0].resolve(overrides).map_err(|faults| {
         faults
             .iter()
             .map(|fault| fault.message().to_owned())
@@ -28,8 +29,11 @@ fn a_task_that_asks_for_nothing_gets_two_cpus_and_two_gigabytes() {
 fn amounts_are_exact() {
     let amounts = |cpus: &str, memory: &str| {
         let overrides = TaskOverrides {
-            cpus: Some(cpus.to_owned()),
-            memory: Some(memory.to_owned()),
+            resources: ResourceOverrides {
+                cpus: Some(cpus.to_owned()),
+                memory: Some(memory.to_owned()),
+                ..ResourceOverrides::default()
+            },
             ..TaskOverrides::default()
         };
         resolve("run: id", &overrides)
@@ -68,10 +72,13 @@ run: id
 ";
     let overrides = TaskOverrides {
         name: Some("flag".to_owned()),
-        cpus: Some("none".to_owned()),
-        memory: Some("3".to_owned()),
-        image_id: Some("docker:alpine:3".to_owned()),
-        infra: Some("k8s/two".to_owned()),
+        resources: ResourceOverrides {
+            cpus: Some("none".to_owned()),
+            memory: Some("3".to_owned()),
+            image_id: Some("docker:alpine:3".to_owned()),
+            infra: Some("k8s/two".to_owned()),
+            ..ResourceOverrides::default()
+        },
         envs: vec![
             ("A".to_owned(), "1".to_owned()),
             ("B".to_owned(), "2".to_owned()),
@@ -95,14 +102,17 @@ run: id
 fn all_wrong_flags_are_told_at_once() {
     let overrides = TaskOverrides {
         name: Some("a b".to_owned()),
-        cpus: Some("many".to_owned()),
-        memory: Some("much".to_owned()),
-        image_id: Some(String::new()),
-        infra: Some("aws".to_owned()),
+        resources: ResourceOverrides {
+            cpus: Some("many".to_owned()),
+            memory: Some("much".to_owned()),
+            image_id: Some(String::new()),
+            infra: Some("aws".to_owned()),
+            ..ResourceOverrides::default()
+        },
         envs: vec![("A-B".to_owned(), String::new())],
         ..TaskOverrides::default()
     };
-    let faults = Task::from_command("id")
+    let faults = TaskFile::from_command("id").tasks()[0]
         .resolve(&overrides)
         .expect_err("all wrong");
     assert_eq!(faults.iter().count(), 6);
@@ -111,7 +121,7 @@ fn all_wrong_flags_are_told_at_once() {
 
 #[test]
 fn a_command_is_named_as_skypilot_names_it() {
-    let task = Task::from_command("echo hi")
+    let task = TaskFile::from_command("echo hi").tasks()[0]
         .resolve(&TaskOverrides::default())
         .expect("valid");
     assert_eq!(task.name.as_deref(), Some("sky-cmd"));

@@ -2,7 +2,7 @@
 
 use miette::{GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
 use proptest::prelude::*;
-use skiff_schema::{ConfigLayer, Faults, Task, TaskOverrides};
+use skiff_schema::{ConfigLayer, Faults, TaskFile, TaskOverrides};
 
 /// Pieces of task and configuration files, right and wrong, with all that is hard to show.
 const PIECES: &str = r#"(name|resources|cpus|memory|image_id|infra|num_nodes|envs|workdir|setup|run|config|kubernetes|enable_docker|provision_timeout|images|context_configs|task|mode|docker|cpu|foo|: |:\n  |:\n    |\n|\r\n|\n  |  |- |\[|\]|\{|\}|, |&a |\*a|<<: |"|'|\||>|#|---\n|~|yes|1|0\.5|16GB|4x|k8s/ctx|aws|ALL|BUILD|a b|é|😀|\t|\x00|\x1b|\u{85}|\u{feff}|!!int |2024-13-01){0,40}"#;
@@ -25,9 +25,15 @@ fn show(faults: &Faults) {
 }
 
 fn read_all(bytes: &[u8]) {
-    let task = Task::read_bytes("task.yaml", bytes);
-    if let Err(faults) = task.and_then(|task| task.resolve(&TaskOverrides::default())) {
-        show(&faults);
+    match TaskFile::read_bytes("task.yaml", bytes) {
+        Ok(file) => {
+            for task in file.tasks() {
+                if let Err(faults) = task.resolve(&TaskOverrides::default()) {
+                    show(&faults);
+                }
+            }
+        }
+        Err(faults) => show(&faults),
     }
     if let Err(faults) = ConfigLayer::read_bytes("config.yaml", bytes) {
         show(&faults);
