@@ -59,6 +59,7 @@ macro_rules! hinted {
 hinted!(
     skiff_compile::CompileError,
     skiff_engine::DownError,
+    skiff_engine::NotLaunchable,
     skiff_kube::ApiError,
     skiff_kube::ContextError,
     skiff_local::DownError,

@@ -4,13 +4,17 @@ mod agent;
 mod cli;
 mod commands;
 mod configuration;
+mod dotenv;
 mod environment;
 mod error;
+mod files;
 mod printer;
 mod progress;
+mod resource_args;
 mod setup;
 mod table;
 mod task_args;
+mod variables;
 
 use std::process::ExitCode;
 

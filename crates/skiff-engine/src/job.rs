@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::cluster::{ClusterError, find};
 use crate::connect::{AgentError, Connection};
 use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
+use crate::launchable::{NotLaunchable, executable};
 use crate::session::SessionError;
 use crate::status::{ClusterState, state_of};
 use crate::workdir::{self, WorkdirError};
@@ -19,6 +20,9 @@ use crate::{Event, Interrupt, Reporter, User};
 /// Why something could not be done with a cluster's jobs.
 #[derive(Debug, Error)]
 pub enum JobError {
+    /// The task asks for what this version does not do.
+    #[error(transparent)]
+    NotLaunchable(#[from] NotLaunchable),
     /// The cluster is not there, or not readable.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -53,6 +57,7 @@ impl JobError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotLaunchable(error) => error.hint(),
             Self::Cluster(error) => error.hint(),
             Self::NotUp { name, why, .. } => Some(why.clone().unwrap_or_else(|| {
                 format!(
@@ -192,6 +197,7 @@ pub async fn exec(
     interrupt: &Interrupt,
     reporter: &dyn Reporter,
 ) -> Result<(Option<JobRecord>, Option<Outcome>), JobError> {
+    executable(&request.task)?;
     let workdir = folder(&request.task);
     if let Some(workdir) = &workdir {
         workdir::check(workdir)?;

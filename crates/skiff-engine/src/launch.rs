@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
 use crate::job::{JobError, Submission, Submitted, folder, submit};
+use crate::launchable::{NotLaunchable, launchable};
 use crate::provision::{CONTAINERS, ProvisionError, create, wait_running};
 use crate::workdir::{self, WorkdirError};
 use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner};
@@ -47,6 +48,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// The cluster of this name, where there is one with a pod that runs or starts.
     pub existing: Option<SkiffCluster>,
+    /// What of the task is not acted on, one sentence each.
+    pub notes: Vec<String>,
     /// Whether its pod runs already.
     running: bool,
 }
@@ -63,6 +66,9 @@ pub struct Launched {
 /// Why a launch failed.
 #[derive(Debug, Error)]
 pub enum LaunchError {
+    /// The task asks for what this version does not do.
+    #[error(transparent)]
+    NotLaunchable(#[from] NotLaunchable),
     /// The task cannot become Kubernetes objects.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -115,6 +121,7 @@ impl LaunchError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotLaunchable(error) => error.hint(),
             Self::Compile(error) => error.hint(),
             Self::Api(error) => error.hint(),
             Self::Cluster(error) => error.hint(),
@@ -133,6 +140,7 @@ impl LaunchError {
 
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
+    let notes = launchable(&request.task)?;
     if let Some(Workdir::Folder(workdir)) = &request.task.workdir {
         workdir::check(&PathBuf::from(workdir))?;
     }
@@ -183,6 +191,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         request,
         plan,
         existing,
+        notes,
         running: state == Some(PodState::Running),
     })
 }
@@ -264,9 +273,13 @@ async fn start(
         request,
         plan,
         existing,
+        notes,
         running,
     } = prepared;
     let pod = plan.cluster.pod(0);
+    for note in notes {
+        reporter.event(Event::Note(note.clone()));
+    }
     if !running {
         for note in &plan.notes {
             reporter.event(Event::Note(note.clone()));

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, Com
             )),
         ));
     }
-    let task = args.task.resolve()?;
+    let task = args.task.resolve(None)?;
     let (cluster, _) = setup.connect(task.context()).await?;
     let request = ExecRequest {
         cluster: args.cluster.clone(),

@@ -12,6 +12,7 @@ use crate::error::CommandError;
 use crate::setup::Setup;
 use crate::table::table;
 use crate::task_args::TaskArgs;
+use crate::variables::without_secrets;
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -19,6 +20,9 @@ pub(crate) struct LaunchArgs {
     #[command(flatten)]
     task: TaskArgs,
 
+    /// Priority of the job, where jobs are queued: -1000 to 1000, or the name of a class
+    #[arg(long, help_heading = "Task", allow_hyphen_values = true)]
+    priority: Option<String>,
     /// Name of the cluster; made up where none is given
     #[arg(short, long)]
     cluster: Option<String>,
@@ -37,7 +41,7 @@ pub(crate) struct LaunchArgs {
 }
 
 pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
-    let task = args.task.resolve()?;
+    let task = args.task.resolve(args.priority.as_deref())?;
     let agents = agents()?;
     let (cluster, config) = setup.connect(task.context()).await?;
     let user = setup.user();
@@ -88,7 +92,7 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
 }
 
 fn explain_dryrun(setup: &Setup, prepared: &Prepared, name: &str) {
-    for note in &prepared.plan.notes {
+    for note in prepared.notes.iter().chain(&prepared.plan.notes) {
         setup.printer.note(&format!("note: {note}"));
     }
     setup.printer.note(&match prepared.existing {
@@ -159,5 +163,5 @@ fn made_up_name(user: &str) -> String {
 }
 
 fn command_line() -> String {
-    std::env::args().skip(1).collect::<Vec<_>>().join(" ")
+    without_secrets(std::env::args().skip(1))
 }

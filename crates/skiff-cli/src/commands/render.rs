@@ -51,7 +51,7 @@ fn version(text: &str) -> Result<Version, String> {
 }
 
 pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandError> {
-    let task = args.task.resolve()?;
+    let task = args.task.resolve(None)?;
     let asked = task.context().or(setup.context.as_deref());
     let (facts, namespace, config, context) = if asked.is_some() {
         let (cluster, config) = setup.connect(asked).await?;
