@@ -1,12 +1,16 @@
 //! What users change of the pods: fragments of a Kubernetes pod, merged as Kubernetes merges.
 
 mod json;
+mod kinds;
 pub(crate) mod merge;
+mod quantity;
+mod typed;
 
 use serde_json::Value as Json;
 
 use crate::yaml::{Node, Value};
 
+pub(crate) use self::kinds::{CUSTOM_METADATA, POD_CONFIG};
 use self::merge::{RAY_NODE, TASK, merge};
 
 /// The container of the Docker daemon, as Skiff calls it.

@@ -1,10 +1,20 @@
 //! Fragments of pods: how they are merged, and how a pod takes them.
 
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, HTTPGetAction, PodSpec, PodTemplateSpec, Probe,
+    ProjectedVolumeSource, ResourceRequirements, SecurityContext, Volume,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::merge::merge;
-use super::{PodConfig, json as trees};
+use super::{CUSTOM_METADATA, POD_CONFIG, PodConfig, json as trees};
+use crate::Path;
+use crate::faults::Fault;
+use crate::grammar::KubernetesType;
 use crate::yaml::{self, Node};
 
 /// A document of YAML.
@@ -144,6 +154,87 @@ fn an_empty_runtime_class_is_none() {
     assert!(found["spec"].get("runtimeClassName").is_none());
 }
 
+/// Messages and hints of what is wrong with a text.
+fn faults(kind: &KubernetesType, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    (kind.check)(&tree(text), &Path::TOP.key("pod_config"), &mut faults);
+    let told = |fault: &Fault| match fault.hint() {
+        Some(hint) => format!("{} ({hint})", fault.message()),
+        None => fault.message().to_owned(),
+    };
+    faults.iter().map(told).collect()
+}
+
+#[test]
+fn every_fault_of_a_fragment_is_told_at_once() {
+    let text = "
+metadata: {labels: {a: 1, b: yes}}
+spec:
+  hostNetwork: 'yes'
+  tolerations: {key: a}
+  containers:
+    - name: task
+      resources: {limits: {cpu: lots, memory: 2Gi, gpu: 1.5}}
+      ports: [{containerPort: 80, hostport: 8080}, {containerPort: 99999999999}]
+      livenessProbe: {httpGet: {port: [80]}}
+      securtyContext: {}
+  xyzzy: 1
+status: {}
+";
+    assert_eq!(
+        faults(&POD_CONFIG, text),
+        [
+            "`pod_config.metadata.labels.a` must be a string, and this is a whole number (write it in quotes)",
+            "`pod_config.metadata.labels.b` must be a string, and this is a boolean (write it in quotes)",
+            "`pod_config.spec.hostNetwork` must be a boolean, and this is a string",
+            "`pod_config.spec.tolerations` must be a list, and this is a mapping",
+            "`pod_config.spec.containers[0].resources.limits.cpu`: `lots` is no amount (write a number with a unit of Kubernetes, as in `500m`, `2`, `512Mi` or `16G`)",
+            "unknown field `pod_config.spec.containers[0].ports[0].hostport` (did you mean `hostPort`?)",
+            "`pod_config.spec.containers[0].ports[1].containerPort` must be from -2147483648 to 2147483647, and this is 99999999999",
+            "`pod_config.spec.containers[0].livenessProbe.httpGet.port` must be a string or a whole number, and this is a list",
+            "unknown field `pod_config.spec.containers[0].securtyContext` (did you mean `securityContext`?)",
+            "unknown field `pod_config.spec.xyzzy` (`kubectl explain pod.spec` lists what is known here)",
+            "unknown field `pod_config.status` (known here: `metadata` and `spec`)",
+        ]
+    );
+}
+
+#[test]
+fn what_kubernetes_takes_is_no_fault() {
+    for text in [
+        "{}",
+        "spec: ",
+        "metadata: {annotations: {a: 'b'}, labels: }",
+        "spec: {runtimeClassName: '', nodeSelector: {a: }, priority: 5}",
+        "spec: {containers: [{resources: {limits: {cpu: 1, memory: 1e3, x: 0.5, y: -1.5Ki, z: 3n}}}]}",
+        "spec: {containers: [{livenessProbe: {httpGet: {port: 80}}}, {livenessProbe: {tcpSocket: {port: http}}}]}",
+        "spec: {volumes: [{name: a, emptyDir: {sizeLimit: 5Gi}}, {name: b, hostPath: {path: /x}}]}",
+    ] {
+        assert_eq!(faults(&POD_CONFIG, text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn what_skiff_decides_cannot_be_written() {
+    let name = "`pod_config.metadata.name` is for Skiff to choose (write `labels` and `annotations` alone)";
+    assert_eq!(faults(&POD_CONFIG, "metadata: {name: x}"), [name]);
+    let namespace =
+        "`pod_config.namespace` is for Skiff to choose (write `labels` and `annotations` alone)";
+    assert_eq!(
+        faults(&CUSTOM_METADATA, "{namespace: x, labels: {a: b}}"),
+        [namespace]
+    );
+    let other = "unknown field `pod_config.finalizers` (known here: `labels` and `annotations`)";
+    assert_eq!(faults(&CUSTOM_METADATA, "finalizers: []"), [other]);
+    let own = "`pod_config.labels`: `skiff.dev/rank` is Skiff's own (Skiff finds its objects by the names under `skiff.dev/`: choose another)";
+    assert_eq!(
+        faults(&CUSTOM_METADATA, "labels: {skiff.dev/rank: '1'}"),
+        [own]
+    );
+    let key = "a key of `pod_config.labels` must be a string, and this is a whole number (write it in quotes)";
+    assert_eq!(faults(&CUSTOM_METADATA, "labels: {1: a}"), [key]);
+}
+
 /// Fragments as the merge may meet them, right and wrong.
 fn fragment() -> impl Strategy<Value = Json> {
     let key = prop::sample::select(vec![
@@ -185,6 +276,58 @@ fn mappings() -> impl Strategy<Value = Json> {
     mapping(leaf.prop_recursive(4, 30, 4, mapping).boxed())
 }
 
+prop_compose! {
+    fn container()(
+        name in "[a-z]{1,9}", port in any::<i32>(), named in "[a-z]{1,9}", cpu in 0..9999_u32,
+        privileged in any::<bool>(), user in any::<i64>(), value in any::<String>(),
+    ) -> Container {
+        let probe = |port| Probe {
+            http_get: Some(HTTPGetAction { port, ..HTTPGetAction::default() }),
+            ..Probe::default()
+        };
+        let amount = |unit: &str| Quantity(format!("{cpu}{unit}"));
+        Container {
+            name,
+            env: Some(vec![EnvVar { name: "A".to_owned(), value: Some(value), value_from: None }]),
+            liveness_probe: Some(probe(IntOrString::Int(port))),
+            readiness_probe: Some(probe(IntOrString::String(named))),
+            ports: Some(vec![ContainerPort { container_port: port, ..ContainerPort::default() }]),
+            resources: Some(ResourceRequirements {
+                limits: Some([("cpu".to_owned(), amount("m")), ("memory".to_owned(), amount("Gi"))].into()),
+                ..ResourceRequirements::default()
+            }),
+            security_context: Some(SecurityContext {
+                privileged: Some(privileged), run_as_user: Some(user), ..SecurityContext::default()
+            }),
+            ..Container::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn pod_template()(
+        containers in prop::collection::vec(container(), 0..3),
+        labels in prop::collection::btree_map("[a-z/.]{1,9}", "[a-z]{0,9}", 0..3),
+        seconds in any::<i64>(),
+    ) -> PodTemplateSpec {
+        PodTemplateSpec {
+            metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+            spec: Some(PodSpec {
+                containers,
+                active_deadline_seconds: Some(seconds),
+                volumes: Some(vec![Volume {
+                    name: "a".to_owned(),
+                    projected: Some(ProjectedVolumeSource {
+                        default_mode: Some(0o444), ..ProjectedVolumeSource::default()
+                    }),
+                    ..Volume::default()
+                }]),
+                ..PodSpec::default()
+            }),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn an_empty_fragment_changes_nothing(lower in fragment()) {
@@ -206,5 +349,20 @@ proptest! {
     fn whatever_a_fragment_holds_a_pod_takes_it(one in fragment(), two in fragment()) {
         let layers = merge(trees::node(json!({ "spec": one })), trees::node(json!({ "spec": two })));
         let _ = PodConfig::new(layers).apply(pod());
+    }
+
+    #[test]
+    fn no_fragment_stops_the_check(one in fragment()) {
+        let mut faults = Vec::new();
+        let tree = trees::node(json!({ "spec": one, "metadata": { "labels": one } }));
+        (POD_CONFIG.check)(&tree, &Path::TOP, &mut faults);
+    }
+
+    #[test]
+    fn what_kubernetes_types_write_is_no_fault(pod in pod_template()) {
+        let json = serde_json::to_value(&pod).expect("an object of Kubernetes");
+        let mut faults = Vec::new();
+        (POD_CONFIG.check)(&trees::node(json), &Path::TOP, &mut faults);
+        prop_assert!(faults.is_empty(), "{:?}", faults);
     }
 }

@@ -1,0 +1,94 @@
+//! The parts of Kubernetes' objects that users write.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use serde::Deserialize;
+
+use crate::faults::Fault;
+use crate::grammar::KubernetesType;
+use crate::path::Path;
+use crate::view::View;
+use crate::words;
+use crate::yaml::{Node, Value};
+
+use super::typed;
+
+/// What belongs to Skiff: its commands find objects by these labels.
+const OWN_LABELS: &str = "skiff.dev/";
+/// What users may write of an object's metadata.
+const METADATA: &[&str] = &["labels", "annotations"];
+
+/// A fragment of a pod.
+pub(crate) static POD_CONFIG: KubernetesType = KubernetesType {
+    name: "PodTemplateSpec",
+    check: check_pod_config,
+};
+
+/// Labels and annotations.
+pub(crate) static CUSTOM_METADATA: KubernetesType = KubernetesType {
+    name: "ObjectMeta",
+    check: check_custom_metadata,
+};
+
+/// The metadata that users may write.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only its fields' names and types are of interest")]
+struct Metadata {
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+fn check_pod_config(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
+    let pod = View::of(node);
+    if let Some(metadata) = pod.get("metadata") {
+        check_metadata(metadata, &path.key("metadata"), faults);
+    }
+    // What was just told is not told again.
+    let mut rest = node.clone();
+    if let Value::Mapping(entries) = &mut rest.value {
+        let is_metadata =
+            |key: &Node| matches!(&key.value, Value::String(key) if key == "metadata");
+        entries.retain(|entry| !is_metadata(&entry.key));
+    }
+    typed::check::<PodTemplateSpec>(&rest, path, faults);
+}
+
+fn check_custom_metadata(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
+    check_metadata(node, path, faults);
+}
+
+fn check_metadata(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
+    let mut rest = node.clone();
+    if let Value::Mapping(entries) = &mut rest.value {
+        entries.retain(|entry| {
+            let Value::String(name) = &entry.key.value else {
+                return true;
+            };
+            if !matches!(
+                name.as_str(),
+                "name" | "namespace" | "generateName" | "ownerReferences"
+            ) {
+                return true;
+            }
+            let message = format!("`{}` is for Skiff to choose", path.key(name));
+            let help = format!("write {} alone", words::all_of(METADATA));
+            faults.push(Fault::new(message).at(entry.key.span, "").help(help));
+            false
+        });
+    }
+    typed::check::<Metadata>(&rest, path, faults);
+    for field in METADATA {
+        for entry in View::of(&rest).view(field).entries() {
+            let Value::String(name) = &entry.key.value else {
+                continue;
+            };
+            if name.starts_with(OWN_LABELS) {
+                let message = format!("`{}`: `{name}` is Skiff's own", path.key(field));
+                let help =
+                    "Skiff finds its objects by the names under `skiff.dev/`: choose another";
+                faults.push(Fault::new(message).at(entry.key.span, "").help(help));
+            }
+        }
+    }
+}
