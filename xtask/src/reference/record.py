@@ -32,20 +32,19 @@ CATALOG.mkdir(parents=True)
 (CATALOG / 'accelerators.csv').write_text('AcceleratorName,Clouds\nNoSuchThing,[]\n')
 (CATALOG / 'metadata.csv').write_text('GPU,MemoryGB,Manufacturer\n')
 
-import click  # noqa: E402
-from sky import check as sky_check  # noqa: E402
-from sky import clouds, exceptions, execution, global_user_state  # noqa: E402
-from sky import models, skypilot_config  # noqa: E402
-from sky.client.cli import command  # noqa: E402
-from sky.jobs import recovery_strategy  # noqa: E402,F401 (registers the strategies)
-from sky.provision.kubernetes import utils as kubernetes_utils  # noqa: E402
-from sky.server import plugins  # noqa: E402
-from sky.skylet import constants  # noqa: E402
-from sky.utils import accelerator_registry, annotations, common_utils  # noqa: E402
-from sky.utils import config_utils, dag_utils, git, registry, schemas, volume  # noqa: E402
+import click
+from sky import check as sky_check
+from sky import clouds, exceptions, execution, global_user_state, models, skypilot_config
+from sky.client.cli import command
+from sky.jobs import recovery_strategy  # it registers the strategies
+from sky.provision.kubernetes import utils as kubernetes_utils
+from sky.server import plugins
+from sky.skylet import constants
+from sky.utils import accelerator_registry, annotations, common_utils
+from sky.utils import config_utils, dag_utils, git, registry, schemas, volume
 
-KUBERNETES_KEYS = sorted(
-    set(schemas.get_config_schema()['properties']['kubernetes']['properties']) - {'context_configs'})
+KUBERNETES = schemas.get_config_schema()['properties']['kubernetes']['properties']
+KUBERNETES_KEYS = sorted(set(KUBERNETES) - {'context_configs'})
 # Of the key `features`, only what depends on the cluster; a cluster is assumed that has it.
 BY_CLUSTER = ('SPOT_INSTANCE', 'CUSTOM_NETWORK_TIER')
 LONGEST_ERROR = 200
@@ -93,10 +92,6 @@ class Case:
 class Launched(Exception):
     """Ends the client's command where it would call the server; carries what it would send."""
 
-    def __init__(self, sent):
-        super().__init__()
-        self.sent = sent
-
 
 class AnyName(list):
     """The names of the contexts of a kubeconfig that has all of them."""
@@ -130,10 +125,10 @@ def ask_nobody(text, **_kwargs):
     raise click.ClickException(text)
 
 
-def capture(make_task):
-    def captured(*args, **kwargs):
+def end_with(make_task):
+    def ending(*args, **kwargs):
         raise Launched(make_task(*args, **kwargs))
-    return captured
+    return ending
 
 
 def without_the_world():
@@ -142,7 +137,7 @@ def without_the_world():
         (socket.socket, 'connect', refuse_network),
         (click, 'confirm', ask_nobody),
         (command, '_make_task_or_dag_from_entrypoint_with_overrides',
-         capture(command._make_task_or_dag_from_entrypoint_with_overrides)),
+         end_with(command._make_task_or_dag_from_entrypoint_with_overrides)),
         (sky_check, 'get_cached_enabled_clouds_or_refresh', lambda *_a, **_k: [clouds.Kubernetes()]),
         (kubernetes_utils, 'get_all_kube_context_names', lambda: AnyName()),
         (clouds.Kubernetes, '_unsupported_features_for_resources', unsupported_features),
@@ -197,8 +192,7 @@ def launch(case):
     try:
         command.launch.main(['task.yaml', '--dryrun', '--yes', *case.flags], standalone_mode=False)
     except Launched as launched:
-        sent = launched.sent
-    dag = dag_utils.convert_entrypoint_to_dag(sent)
+        dag = dag_utils.convert_entrypoint_to_dag(launched.args[0])
     for task in copy.deepcopy(dag.tasks):
         with local_files_exist():
             task.expand_and_validate_workdir()
@@ -213,18 +207,7 @@ def launch(case):
         dag.resolve_and_validate_volumes()
         dag.validate(skip_file_mounts=True, skip_workdir=True)
         execution._resolve_managed_secrets(dag)
-    for task in dag.tasks:
-        check_mounts(task)
     return dag
-
-
-def check_mounts(task):
-    checker = volume.VolumeMountConflictChecker()
-    for mount in task.volume_mounts or []:
-        info = volume.VolumeInfo(name=mount.volume_name, path=mount.path,
-                                 volume_name_on_cloud=mount.volume_config.name_on_cloud,
-                                 volume_type=mount.volume_config.type)
-        checker.check(info, source='task', volume_desc=mount.volume_name)
 
 
 def candidates(task):
@@ -319,7 +302,6 @@ def described(task):
     first = min(task.resources, key=lambda resources: str(resources.region))
     service = task.service and task.service.to_yaml_config()
     is_pool = bool(task.service and task.service.pool)
-    own = dict(first.cluster_config_overrides)
     file_mounts = dict(task.file_mounts or {})
     for path, storage in task.storage_mounts.items():
         file_mounts[path] = plain(storage.to_yaml_config())
@@ -336,7 +318,7 @@ def described(task):
         'run': task.run,
         'service': None if is_pool else service,
         'pool': service['pool'] if is_pool else None,
-        'config': own,
+        'config': first.cluster_config_overrides,
         'hooks': first.hooks,
         'event_callback': task.event_callback,
         'api_server_access': None if task.api_server_access else 'none',
@@ -344,24 +326,29 @@ def described(task):
     })
 
 
+def tidy(value):
+    """With text as keys, and whole numbers as whole numbers."""
+    if isinstance(value, dict):
+        return {str(key): tidy(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [tidy(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def plain(mapping):
-    """Without what says nothing, and with whole numbers as whole numbers."""
-    def tidy(value):
-        if isinstance(value, dict):
-            return {str(key): tidy(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [tidy(each) for each in value]
-        return int(value) if isinstance(value, float) and value.is_integer() else value
+    """Without what says nothing."""
     return {key: tidy(value) for key, value in mapping.items()
             if value is not None and value is not False and value not in ('', {}, [])}
 
 
 def group(dag):
-    if len(dag.tasks) < 2 and not dag.is_job_group():
-        return None
-    return plain({
-        'name': dag.name, 'execution': dag.execution.value, 'primary_tasks': dag.primary_tasks,
-        'termination_delay': dag.termination_delay, 'inter_connection': dag.inter_connection})
+    """What several tasks have in common."""
+    if dag.is_job_group():
+        return {**plain({
+            'name': dag.name, 'execution': dag.execution.value,
+            'primary_tasks': dag.primary_tasks, 'termination_delay': dag.termination_delay,
+        }), 'inter_connection': dag.inter_connection is not False}
+    return plain({'name': dag.name, 'execution': 'serial'}) if len(dag.tasks) > 1 else None
 
 
 def told(error, folder):
@@ -402,14 +389,12 @@ def main(cases_folder, recorded_file):
     logging.disable()
     results = [record(case) for case in Case.read_all(cases_folder)]
     with open(recorded_file, 'w', encoding='utf-8') as file:
-        for result in results:
-            file.write(json.dumps(result, ensure_ascii=False, sort_keys=False) + '\n')
+        file.writelines(json.dumps(result, ensure_ascii=False) + '\n' for result in results)
     accepted = sum(result['accepted'] for result in results)
     print(f'{len(results)} cases: {accepted} accepted, {len(results) - accepted} refused')
 
 
-if __name__ == '__main__':
-    try:
-        main(*sys.argv[1:])
-    finally:
-        shutil.rmtree(HOME, ignore_errors=True)
+try:
+    main(*sys.argv[1:])
+finally:
+    shutil.rmtree(HOME, ignore_errors=True)
