@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::faults::Fault;
+use crate::grammar::{Notation, Problem, ScalarKind};
 
 /// `GB` is this many bytes everywhere, as in the quantity `G` of Kubernetes.
 pub(crate) const GIGABYTE: u64 = 1_000_000_000;
@@ -10,15 +10,17 @@ pub(crate) const GIGABYTE: u64 = 1_000_000_000;
 const MAX_CPUS: u64 = 1_000_000;
 
 /// Units of memory after the number, in lower case.
-const UNITS: [(&str, u64); 19] = [
+const UNITS: [(&str, u64); 21] = [
     ("kib", 1 << 10),
     ("mib", 1 << 20),
     ("gib", 1 << 30),
     ("tib", 1 << 40),
+    ("pib", 1 << 50),
     ("ki", 1 << 10),
     ("mi", 1 << 20),
     ("gi", 1 << 30),
     ("ti", 1 << 40),
+    ("pi", 1 << 50),
     ("kb", 1_000),
     ("mb", 1_000_000),
     ("gb", GIGABYTE),
@@ -59,26 +61,26 @@ pub enum Memory {
     },
 }
 
-/// Text that is no amount.
-pub(crate) struct NotAnAmount {
-    problem: String,
-    help: &'static str,
-}
+/// How a number of CPUs is written.
+pub(crate) static CPUS: Notation = Notation {
+    what: "a number of CPUs",
+    kinds: &[ScalarKind::Integer, ScalarKind::Float, ScalarKind::Text],
+    pattern: r"^ *([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\+? *$",
+    check: |text| Cpus::parse(text).map(drop),
+};
 
-impl NotAnAmount {
-    /// The fault of the field or flag that holds it.
-    pub(crate) fn of(self, path: &str) -> Fault {
-        Fault::new(format!("`{path}`: {}", self.problem)).help(self.help)
-    }
-}
+/// How an amount of memory is written.
+pub(crate) static MEMORY: Notation = Notation {
+    what: "an amount of memory",
+    kinds: &[ScalarKind::Integer, ScalarKind::Float, ScalarKind::Text],
+    pattern: r"^ *([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *([kKmMgGtTpP]?([iI]?[bB]?)?\+?|[xX]) *$",
+    check: |text| Memory::parse(text).map(drop),
+};
 
 impl Cpus {
-    pub(crate) fn parse(text: &str) -> Result<Self, NotAnAmount> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let help = "write a number such as 2 or 0.5, or \"4+\" for at least 4";
-        let wrong = |problem: &str| NotAnAmount {
-            problem: format!("`{text}` {problem}"),
-            help,
-        };
+        let wrong = |problem: &str| Problem::new(format!("`{text}` {problem}"), help);
         let (number, at_least) = split_plus(text.trim());
         let milli = match scaled(number, 1000) {
             Some(Scaled {
@@ -99,12 +101,9 @@ impl Cpus {
 }
 
 impl Memory {
-    pub(crate) fn parse(text: &str) -> Result<Self, NotAnAmount> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let help = "write gigabytes such as 16 or \"16+\", or with a unit: \"16GB\", \"512MB\"";
-        let wrong = |problem: &str| NotAnAmount {
-            problem: format!("`{text}` {problem}"),
-            help,
-        };
+        let wrong = |problem: &str| Problem::new(format!("`{text}` {problem}"), help);
         let (number, at_least) = split_plus(text.trim());
         let number = number.to_ascii_lowercase();
         let per_cpu = number.strip_suffix('x').filter(|_| !at_least);
@@ -134,6 +133,30 @@ impl Memory {
             }
         }
     }
+}
+
+/// A whole number with a unit, or without one of gigabytes: the bytes that it names.
+pub(crate) fn whole_bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let (number, unit) = split_unit(&text);
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Finds a number that is not more than 0.
+pub(crate) fn positive(text: &str) -> Result<(), Problem> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 => Ok(()),
+        _ => Err(Problem::new(format!("`{text}` must be more than 0"), "")),
+    }
+}
+
+/// Thousandths of a decimal number; None is no number, or finer than a thousandth.
+pub(crate) fn thousandths(text: &str) -> Option<u64> {
+    let scaled = scaled(text.trim(), 1000)?;
+    (!scaled.remainder).then_some(scaled.whole)
 }
 
 /// A number as people read it: thousandths or billionths without trailing zeros.
