@@ -1,0 +1,251 @@
+//! Reference pages: a section a record, a row a field.
+//!
+//! Records are told once, where they are met first; elsewhere a link leads there.
+
+use skiff_schema::grammar::{Effect, Field, Form, Notation, Record};
+
+use crate::place::Place;
+
+/// A record with at least so many fields of another one names them only.
+const MANY: usize = 5;
+
+/// The sections of several pages while they are written.
+#[derive(Debug, Default)]
+pub struct Reference {
+    told: Vec<Told>,
+    /// The file name of the page that is being written.
+    page: &'static str,
+}
+
+/// A record that has a section, or gets one.
+#[derive(Debug)]
+struct Told {
+    record: &'static Record,
+    page: &'static str,
+    heading: String,
+}
+
+/// A record that waits for its section.
+struct Waiting {
+    record: &'static Record,
+    place: Place,
+    heading: String,
+}
+
+impl Reference {
+    /// The sections of everything below a record but what earlier pages have told.
+    pub fn page(&mut self, page: &'static str, title: &str, root: &'static Record) -> String {
+        self.page = page;
+        let top = self.announce(root, Place::default(), title.to_owned());
+        self.section(&top).trim_end().to_owned() + "\n"
+    }
+
+    /// Makes a record known to links before its section is written.
+    fn announce(&mut self, record: &'static Record, place: Place, heading: String) -> Waiting {
+        self.told.push(Told {
+            record,
+            page: self.page,
+            heading: heading.clone(),
+        });
+        Waiting {
+            record,
+            place,
+            heading,
+        }
+    }
+
+    fn told(&self, record: &Record) -> Option<&Told> {
+        let mut told = self.told.iter();
+        told.find(|told| std::ptr::eq(told.record, record))
+    }
+
+    fn link(&self, told: &Told) -> String {
+        let page = if told.page == self.page {
+            ""
+        } else {
+            told.page
+        };
+        format!("{page}#{}", slug(&told.heading))
+    }
+
+    fn section(&mut self, own: &Waiting) -> String {
+        let mut inner = Vec::new();
+        for field in public_fields(own.record) {
+            for (record, place) in records_of(&field.form, &own.place.key(field.name)) {
+                if self.told(record).is_none() {
+                    let heading = format!("`{place}`");
+                    inner.push(self.announce(record, place, heading));
+                }
+            }
+        }
+        let mut text = format!("### {}\n\n", own.heading);
+        let (shared, fields) = self.divide(own.record);
+        text += &shared;
+        if !fields.is_empty() {
+            text += "| field | holds | default | what it does | example |\n|---|---|---|---|---|\n";
+        }
+        for field in &fields {
+            text += &self.row(field);
+        }
+        text.push('\n');
+        for field in fields.iter().filter(|field| is_long(field.example)) {
+            let lines = own.place.around(&example(own.record, field));
+            text += &format!("```yaml\n{lines}```\n\n");
+        }
+        for waiting in inner {
+            text += &self.section(&waiting);
+        }
+        text
+    }
+
+    /// A sentence on the fields that another record has too, and the other fields.
+    fn divide(&self, record: &'static Record) -> (String, Vec<&'static Field>) {
+        let earlier = self.told.iter();
+        let likest = earlier
+            .take_while(|told| !std::ptr::eq(told.record, record))
+            .map(|told| (told, shared_fields(record, told.record)))
+            .max_by_key(|(_, shared)| shared.len());
+        let (told, shared) = match likest {
+            Some((told, shared)) if shared.len() >= MANY => (told, shared),
+            _ => return (String::new(), public_fields(record).collect()),
+        };
+        let names: Vec<String> = shared.iter().map(|name| format!("`{name}`")).collect();
+        let (heading, link) = (&told.heading, self.link(told));
+        let sentence = format!("{}: as in [{heading}]({link}).\n\n", names.join(", "));
+        let others = public_fields(record).filter(|field| !shared.contains(&field.name));
+        (sentence, others.collect())
+    }
+
+    fn row(&self, field: &'static Field) -> String {
+        let example = match field.example {
+            "" => String::new(),
+            example if is_long(example) => "below".to_owned(),
+            example => format!("`{example}`"),
+        };
+        let mut about = field.about.to_owned();
+        if let Effect::Ignored(why) = field.effect {
+            about += &format!(". *Ignored*: {why}");
+        }
+        let default = if field.is_required {
+            "required"
+        } else {
+            field.default
+        };
+        let cells = [
+            format!("`{}`", field.name),
+            self.holds(&field.form),
+            default.to_owned(),
+            about,
+            example,
+        ];
+        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    }
+
+    /// What a field may hold, in a few words.
+    fn holds(&self, form: &Form) -> String {
+        match form {
+            Form::Bool => "`true` or `false`".to_owned(),
+            Form::Text => "text".to_owned(),
+            Form::Word(known) => {
+                let known: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+                known.join(", ")
+            }
+            Form::Integer { min, max } => "whole number".to_owned() + &bounds(*min, *max),
+            Form::Number { min } => "number".to_owned() + &bounds(*min, i64::MAX),
+            Form::Scalar => "text or number".to_owned(),
+            Form::Notation(notation) => notation.what.to_owned(),
+            Form::List(items) => format!("list of: {}", self.holds(items)),
+            Form::Map { keys, values } => {
+                format!("mapping of {} to: {}", keys.what, self.holds(values))
+            }
+            Form::Record(record) => {
+                let told = self
+                    .told(record)
+                    .expect("announced before its row is written");
+                format!("[mapping]({})", self.link(told))
+            }
+            Form::OneOf(forms) => {
+                let forms: Vec<String> = forms.iter().map(|form| self.holds(form)).collect();
+                forms.join("; or ")
+            }
+            Form::Kubernetes(object) => format!("`{}` of Kubernetes", object.name),
+            Form::Any => "anything".to_owned(),
+        }
+    }
+}
+
+/// The fields that people write.
+pub fn public_fields(record: &'static Record) -> impl Iterator<Item = &'static Field> {
+    let fields = record.fields.iter();
+    fields.filter(|field| field.effect != Effect::Internal)
+}
+
+/// The records that a form holds directly, and where they stand.
+pub fn records_of(form: &'static Form, place: &Place) -> Vec<(&'static Record, Place)> {
+    match form {
+        Form::Record(record) => vec![(record, place.clone())],
+        Form::List(items) => records_of(items, &place.item()),
+        Form::Map { keys, values } => records_of(values, &place.chosen(sample(keys))),
+        Form::OneOf(forms) => {
+            let forms = forms.iter();
+            forms.flat_map(|form| records_of(form, place)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The example of a field, with those of the fields that its record needs.
+pub fn example(record: &'static Record, field: &Field) -> String {
+    let needed = record.fields.iter().filter(|other| other.is_required);
+    let others = needed.filter(|other| other.name != field.name);
+    let examples = others.map(|other| other.example).chain([field.example]);
+    let lines: Vec<&str> = examples.map(str::trim_end).collect();
+    lines.join("\n")
+}
+
+/// The fields that two records have in common, word for word.
+fn shared_fields(record: &'static Record, other: &Record) -> Vec<&'static str> {
+    let is_same = |field: &&Field| {
+        let other = other.field(field.name);
+        other.is_some_and(|other| (other.about, other.example) == (field.about, field.example))
+    };
+    public_fields(record)
+        .filter(is_same)
+        .map(|field| field.name)
+        .collect()
+}
+
+/// Whether an example needs more than its row.
+fn is_long(example: &str) -> bool {
+    example.contains('\n')
+}
+
+fn bounds(min: i64, max: i64) -> String {
+    match (min, max) {
+        (i64::MIN, i64::MAX) => String::new(),
+        (i64::MIN, max) => format!(", at most {max}"),
+        (min, i64::MAX) => format!(", at least {min}"),
+        (min, max) => format!(", {min} to {max}"),
+    }
+}
+
+/// A key as a user might choose it.
+fn sample(keys: &Notation) -> &'static str {
+    let samples = [("path", "/data"), ("context", "my-context")];
+    let fitting = samples.iter().find(|(word, _)| keys.what.contains(word));
+    fitting.map_or("my-name", |(_, sample)| sample)
+}
+
+/// The fragment by which a heading is found.
+fn slug(heading: &str) -> String {
+    let kept = |char: char| match char {
+        ' ' => Some('-'),
+        char if char.is_alphanumeric() || matches!(char, '_' | '-') => Some(char),
+        _ => None,
+    };
+    heading.to_lowercase().chars().filter_map(kept).collect()
+}
+
+#[cfg(test)]
+mod tests;
