@@ -42,6 +42,14 @@ impl Fault {
         self
     }
 
+    /// The same place without a word of what stands there, because a secret is in it.
+    pub(crate) fn concealed(self, field: &str, place: Span) -> Self {
+        let message = format!("`{field}` is wrong once its variables have their values");
+        let help = "what is wrong is not shown, because the value of a secret is in it";
+        let start = self.start().unwrap_or(place);
+        Self::new(message).at(start, "").help(help)
+    }
+
     /// What is wrong: a lower-case fragment that names the field.
     pub fn message(&self) -> &str {
         &self.message

@@ -5,7 +5,8 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::quantity::GIGABYTE;
 use crate::resolved::{Choice, FileMount, VolumeMount, Workdir};
-use crate::{Infra, ResolvedResources, ResolvedTask};
+use crate::yaml::{Node, Value};
+use crate::{ResolvedResources, ResolvedTask};
 
 /// Bytes of disk where none were asked for, in gigabytes.
 const DEFAULT_DISK: u64 = 256;
@@ -14,7 +15,10 @@ impl ResolvedTask {
     /// The task as JSON, its fields in the order in which the language has them.
     pub fn to_json(&self) -> Json {
         let mut json = Map::new();
-        let mut put = |name: &str, value: Json| json.insert(name.to_owned(), value);
+        let mut put = |name: &str, value: Json| {
+            let value = self.secrets.shown(name).cloned().unwrap_or(value);
+            json.insert(name.to_owned(), value);
+        };
         put("name", json!(self.name));
         put("num_nodes", json!(self.num_nodes));
         put("envs", json!(self.envs));
@@ -44,10 +48,7 @@ impl ResolvedTask {
 impl ResolvedResources {
     /// One candidate as JSON: sizes in GB, ports as text.
     pub(crate) fn to_json(&self) -> Json {
-        let infra = self.infra.as_ref().map(|Infra::Kubernetes { context }| {
-            let context = context.as_ref();
-            context.map_or("kubernetes".to_owned(), |name| format!("kubernetes/{name}"))
-        });
+        let infra = self.infra.as_ref().map(ToString::to_string);
         let accelerators = self.accelerators.as_ref().map(
             |accelerators| json!({ &accelerators.name: decimal(accelerators.milli_count, 1000) }),
         );
@@ -79,6 +80,26 @@ impl ResolvedResources {
             fields.extend(others.map(|(name, value)| (name.clone(), value.clone())));
         }
         json
+    }
+}
+
+/// A tree of YAML as JSON: keys as Python's `str()` writes them, and so what JSON has no number for.
+pub(crate) fn of_node(node: &Node) -> Json {
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => json!(value),
+        Value::Int(integer) => integer
+            .to_i64()
+            .map_or_else(|| json!(integer.to_string()), Json::from),
+        Value::Float(float) if float.is_finite() => json!(float),
+        Value::Sequence(items) => items.iter().map(of_node).collect(),
+        Value::Mapping(entries) => Json::Object(
+            entries
+                .iter()
+                .map(|entry| (entry.key.value.to_python_string(), of_node(&entry.value)))
+                .collect(),
+        ),
+        other => json!(other.to_python_string()),
     }
 }
 

@@ -11,6 +11,7 @@ mod file;
 pub mod grammar;
 mod json;
 mod kubernetes;
+mod mounts;
 mod overrides;
 mod path;
 mod pod_config;
@@ -18,9 +19,12 @@ mod quantity;
 mod resolved;
 mod resources;
 mod secrets;
+mod service;
 mod source;
+mod substitute;
 mod task;
 mod view;
+mod volumes;
 mod words;
 pub mod yaml;
 
@@ -29,7 +33,7 @@ pub use config::{
     AllowedNodes, Config, ConfigLayer, CustomMetadata, Images, KubernetesConfig, Warning,
 };
 pub use faults::{Fault, Faults};
-pub use file::{FileKind, JobGroup, TaskFile, TerminationDelay};
+pub use file::{FileKind, JOB_GROUP, JobGroup, PIPELINE, TaskFile, TerminationDelay};
 pub use kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
 pub use overrides::{ResourceOverrides, TaskOverrides};
 pub use path::Path;
@@ -42,4 +46,4 @@ pub use resolved::{
 pub use resources::{Infra, RESOURCES};
 pub use secrets::Secrets;
 pub use source::Span;
-pub use task::{Task, TaskConfig};
+pub use task::{TASK, Task, TaskConfig};

@@ -7,7 +7,7 @@ use crate::quantity::{GIGABYTE, decimal_text};
 use crate::{Infra, Remark, Secrets, TaskConfig};
 
 /// A task with every value final.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ResolvedTask {
     /// Display name.
     pub name: Option<String>,
@@ -189,6 +189,13 @@ impl ResolvedTask {
             "{}x({accelerators}cpus={cpus}, mem={memory})",
             self.num_nodes
         )
+    }
+}
+
+/// As JSON, without secrets.
+impl std::fmt::Debug for ResolvedTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ResolvedTask {}", self.to_json())
     }
 }
 
