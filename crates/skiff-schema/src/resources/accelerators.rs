@@ -6,6 +6,7 @@ use crate::faults::Fault;
 use crate::grammar::{Notation, Problem, ScalarKind};
 use crate::path::Path;
 use crate::quantity::thousandths;
+use crate::resources::infra::{Infra, Place};
 use crate::yaml::{Entry, Node, Value};
 
 /// More than any node has; keeps products within `u64`.
@@ -108,6 +109,7 @@ pub(super) fn parse(text: &str) -> Result<Accelerators, Problem> {
     let wrong = |why: &str| Problem::new(format!("`{text}` {why}"), HELP);
     let parts: Vec<&str> = text.split(':').map(str::trim).collect();
     let (name, number) = match *parts.as_slice() {
+        [memory] if is_memory(memory) => (memory.to_uppercase(), None),
         [name] => (name.to_owned(), None),
         [maker, memory] if is_memory(memory) => (format!("{maker}:{memory}"), None),
         [name, number] => (name.to_owned(), Some(number)),
@@ -134,6 +136,32 @@ pub(super) fn parse(text: &str) -> Result<Accelerators, Problem> {
         return Err(wrong("asks by memory for a part of an accelerator"));
     }
     Ok(Accelerators { name, milli_count })
+}
+
+/// `nvidia:40GB+`
+fn by_memory(maker: &str, memory: &str) -> String {
+    format!("{maker}:{}", memory.to_uppercase())
+}
+
+/// Where accelerators can only be: TPUs are Google's, those of its virtual machines end with their
+/// size, and the others are Kubernetes'.
+pub(super) fn home(accelerators: &Accelerators) -> Place {
+    let name = accelerators.name.to_lowercase();
+    let Some(tpu) = name.strip_prefix("tpu-") else {
+        return Place::Anywhere;
+    };
+    let (_, size) = tpu.rsplit_once('-').unwrap_or((tpu, ""));
+    if !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit()) {
+        Place::Elsewhere("gcp".to_owned())
+    } else {
+        Place::Here(Infra::Kubernetes { context: None })
+    }
+}
+
+/// What a user of a TPU with a virtual machine needs to know.
+pub(super) fn not_here() -> Problem {
+    let help = "name it as Kubernetes does: tpu-v5-lite-podslice, tpu-v6e-slice";
+    Problem::new("TPUs with virtual machines are not on Kubernetes", help)
 }
 
 /// How many of them, in thousandths.

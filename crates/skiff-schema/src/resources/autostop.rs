@@ -5,6 +5,9 @@ use crate::grammar::{Field, Form, Notation, Problem, Record, ScalarKind};
 use crate::view::View;
 use crate::yaml::{Node, Value};
 
+/// Fewer minutes than this would end a cluster before its first job.
+const SHORTEST: u64 = 1;
+
 /// What may count as work.
 const WAIT_FOR: [&str; 3] = ["jobs_and_ssh", "jobs", "none"];
 
@@ -56,8 +59,8 @@ pub(super) static AUTOSTOP: Record = Record {
 
 /// Reads a value that was checked; None switches it off.
 pub(super) fn read(node: &Node) -> Option<Autostop> {
-    let after = |idle_minutes| Autostop {
-        idle_minutes,
+    let after = |idle_minutes: u64| Autostop {
+        idle_minutes: idle_minutes.max(SHORTEST),
         down: false,
         wait_for: WAIT_FOR[0].to_owned(),
     };
@@ -75,18 +78,14 @@ pub(super) fn read(node: &Node) -> Option<Autostop> {
                 ..after(u64::try_from(idle).unwrap_or(0))
             })
         }
-        other => minutes(&other.to_python_string()).ok()?.map(after),
+        other => minutes(&other.to_python_string()).ok().map(after),
     }
 }
 
-/// Minutes, or a number with a unit; a negative number switches it off.
-fn minutes(text: &str) -> Result<Option<u64>, Problem> {
+/// Minutes, or a number with a unit.
+fn minutes(text: &str) -> Result<u64, Problem> {
     let help = "write minutes such as 10, or a number of m, h, d or w: \"2h\"";
     let wrong = || Problem::new(format!("`{text}` is no time"), help);
-    if let Some(digits) = text.strip_prefix('-') {
-        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        return if is_number { Ok(None) } else { Err(wrong()) };
-    }
     let (number, unit) = match text.char_indices().last() {
         Some((at, 'm' | 'M')) => (&text[..at], 1),
         Some((at, 'h' | 'H')) => (&text[..at], 60),
@@ -99,5 +98,5 @@ fn minutes(text: &str) -> Result<Option<u64>, Problem> {
     }
     let minutes = number.parse::<u64>().ok();
     let minutes = minutes.and_then(|number| number.checked_mul(unit));
-    minutes.map(Some).ok_or_else(wrong)
+    minutes.ok_or_else(wrong)
 }

@@ -77,14 +77,14 @@ impl Image {
     /// The image for a context, or for the one that will be found.
     pub(super) fn choose(&self, context: Option<&str>) -> Result<&str, Problem> {
         let images = match self {
-            Self::Any(image) => return Ok(image),
+            Self::Any(image) => return of_container(image),
             Self::By(images) => images,
         };
         let keys = context.into_iter().chain(["kubernetes", "k8s"]);
         let by_key = keys.into_iter().find_map(|key| images.get(key));
         let only = images.values().next().filter(|_| images.len() == 1);
         if let Some(image) = by_key.or(only.filter(|_| context.is_none())) {
-            return Ok(image);
+            return of_container(image);
         }
         let known: Vec<&str> = images.keys().map(String::as_str).take(10).collect();
         let message = format!(
@@ -95,6 +95,19 @@ impl Image {
         let help = "write `{docker: <image>}`, or the image of the context under its name";
         Err(Problem::new(message, help))
     }
+}
+
+/// Refuses the images of virtual machines that can be told by their names.
+fn of_container(image: &str) -> Result<&str, Problem> {
+    let is_machine = image.starts_with("ami-")
+        || image.starts_with("skypilot:")
+        || (image.starts_with("projects/") && image.contains("/images/"));
+    if is_machine {
+        let message = format!("`{image}` is an image of virtual machines");
+        let help = "write a container image such as docker:ubuntu:22.04, or leave it out";
+        return Err(Problem::new(message, help));
+    }
+    Ok(image)
 }
 
 /// An image's name without `docker:`.

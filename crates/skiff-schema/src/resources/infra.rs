@@ -1,6 +1,8 @@
 //! Where a task may run: `k8s`, `k8s/<context>`, `ssh/<pool>`, and the clouds that Skiff does not
 //! reach.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::grammar::{Notation, Problem, ScalarKind};
@@ -64,6 +66,17 @@ impl Infra {
     }
 }
 
+impl fmt::Display for Infra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let context = self.context();
+        match (context, context.and_then(|name| name.strip_prefix(POOL))) {
+            (_, Some(pool)) => write!(f, "ssh/{pool}"),
+            (Some(context), None) => write!(f, "kubernetes/{context}"),
+            (None, None) => f.write_str("kubernetes"),
+        }
+    }
+}
+
 /// What the contexts of node pools begin with.
 const POOL: &str = "ssh-";
 
@@ -86,10 +99,10 @@ impl Place {
         if parts.iter().any(|part| part.is_empty()) {
             return Err(wrong("is incomplete"));
         }
-        let [cloud, rest @ ..] = parts.as_slice() else {
+        let [_, rest @ ..] = parts.as_slice() else {
             return Err(wrong("is incomplete"));
         };
-        let cloud = cloud.to_lowercase();
+        let cloud = text.split('/').next().unwrap_or_default().to_lowercase();
         if cloud == "*" && rest.get(1).is_some_and(|zone| *zone != "*") {
             return Err(wrong("names a zone, which Kubernetes does not have"));
         }
@@ -100,6 +113,9 @@ impl Place {
             Some(context.as_str())
         };
         let context = context.filter(|context| !context.is_empty() && *context != "*");
+        if cloud == "ssh" && context.is_none() {
+            return Err(wrong("names no pool: write ssh/<pool>"));
+        }
         let like = || words::similar(&cloud, CLOUDS.into_iter());
         Self::of(&cloud, context).ok_or_else(|| {
             let problem = wrong("is no place to run");

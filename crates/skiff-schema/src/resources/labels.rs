@@ -45,6 +45,15 @@ pub(super) fn read(
         faults.push(Fault::new(message).at(node.span, ""));
         return IndexMap::new();
     }
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.value.value == Value::Null)
+    {
+        let name = entry.key.value.to_python_string();
+        let message = format!("`{}` has no value", path.key(&name));
+        let help = "write \"\" for a label without a value";
+        faults.push(Fault::new(message).at(entry.key.span, "").help(help));
+    }
     let texts = entries.iter().filter_map(|entry| match &entry.value.value {
         Value::String(value) => Some((entry.key.value.to_python_string(), value.clone())),
         _ => None,

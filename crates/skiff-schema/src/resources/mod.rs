@@ -62,6 +62,7 @@ struct Entry {
 struct Candidate<'a> {
     spec: Spec,
     entry: Option<&'a Entry>,
+    accelerators: Option<Accelerators>,
 }
 
 impl Resources {
@@ -88,6 +89,7 @@ impl Resources {
             is_ordered,
         };
         resources.check_accelerators(name, faults);
+        resources.check_priorities(name, faults);
         resources
     }
 
@@ -128,6 +130,24 @@ impl Resources {
         }
     }
 
+    /// Refuses ranks of one job that differ by where it runs.
+    fn check_priorities(&self, list: &str, faults: &mut Vec<Fault>) {
+        let base = self.base.others.get("priority");
+        let ranked = self.entries.iter().filter_map(|entry| {
+            let own = entry.spec.others.get("priority");
+            Some((entry, own.or(base)?))
+        });
+        let mut ranked = ranked.peekable();
+        let Some(first) = ranked.peek().map(|(_, priority)| *priority) else {
+            return;
+        };
+        if let Some((entry, _)) = ranked.find(|(_, priority)| *priority != first) {
+            let message = format!("`{}.priority` differs from that before it", entry.name);
+            let help = format!("a job has one priority: write it once, beside `{list}`");
+            faults.push(Fault::new(message).at(entry.span, "").help(help));
+        }
+    }
+
     /// The candidates with flags applied and defaults filled in; empty only with a fault.
     pub(crate) fn resolve(
         &self,
@@ -136,38 +156,32 @@ impl Resources {
     ) -> Vec<ResolvedResources> {
         let mut faults = Vec::new();
         let changes = Changes::of(flags, &mut faults);
+        let candidates = self.candidates(&changes);
+        if candidates.len() > MAX_CANDIDATES {
+            let message = format!("`resources` has more than {MAX_CANDIDATES} candidates");
+            findings.faults.push(Fault::new(message));
+            return Vec::new();
+        }
+        let is_ordered = self.is_ordered || candidates.iter().any(Candidate::is_of_a_list);
         let mut elsewhere = Vec::new();
         let mut resolved = Vec::new();
-        let mut is_ordered = self.is_ordered;
-        for candidate in self.candidates(&changes) {
-            let spec = &candidate.spec;
-            let infra = match resolve::place(spec) {
-                Ok(Place::Elsewhere(cloud)) => {
-                    elsewhere.push((candidate, cloud));
-                    continue;
+        for candidate in &candidates {
+            match candidate.place() {
+                Ok(Place::Elsewhere(cloud)) => elsewhere.push((candidate, cloud)),
+                Ok(Place::Here(infra)) => {
+                    resolved.extend(candidate.resolve(Some(infra), &mut faults));
                 }
-                Ok(Place::Here(infra)) => Some(infra),
-                Ok(Place::Anywhere) => None,
-                Err(fault) => {
-                    faults.push(fault);
-                    continue;
-                }
-            };
-            is_ordered |= is_ordered_list(spec);
-            for accelerators in accelerators_of(spec) {
-                if resolved.len() > MAX_CANDIDATES {
-                    break;
-                }
-                let one = resolve::resolve(spec, infra.clone(), accelerators, &mut faults);
-                resolved.extend(one.filter(|one| !resolved.contains(one)));
+                Ok(Place::Anywhere) => resolved.extend(candidate.resolve(None, &mut faults)),
+                Err(fault) => faults.push(fault),
             }
         }
-        if resolved.len() > MAX_CANDIDATES {
-            let message = format!("`resources` has more than {MAX_CANDIDATES} candidates");
-            faults.push(Fault::new(message));
-        }
         let is_here = !resolved.is_empty() || !faults.is_empty();
-        tell_elsewhere(elsewhere, is_here, &mut faults, findings);
+        for (candidate, cloud) in elsewhere {
+            match candidate.passed_over() {
+                Some(remark) if is_here => findings.remarks.push(remark),
+                _ => faults.push(candidate.not_here(&cloud)),
+            }
+        }
         tell_once(faults, &mut findings.faults);
         let choice = match (resolved.len(), is_ordered) {
             (0 | 1, _) => Choice::Only,
@@ -180,17 +194,76 @@ impl Resources {
         resolved
     }
 
-    fn candidates(&self, changes: &Changes) -> impl Iterator<Item = Candidate<'_>> {
+    /// Every entry on top of the base, with every set of accelerators; a few more than allowed, if
+    /// there are more.
+    fn candidates(&self, changes: &Changes) -> Vec<Candidate<'_>> {
         let entries = self.entries.iter().map(Some);
         let alone = self.entries.is_empty().then_some(None);
-        entries.chain(alone).map(|entry| {
+        let expanded = entries.chain(alone).flat_map(|entry| {
             let mut spec = match entry {
                 Some(entry) => self.base.overlaid(&entry.spec),
                 None => self.base.clone(),
             };
             changes.apply_to(&mut spec);
-            Candidate { spec, entry }
+            let sets = match &spec.accelerators {
+                None => vec![None],
+                Some(choice) => choice.value.sets.iter().cloned().map(Some).collect(),
+            };
+            let candidate = move |accelerators| Candidate {
+                spec: spec.clone(),
+                entry,
+                accelerators,
+            };
+            sets.into_iter().map(candidate)
+        });
+        expanded.take(MAX_CANDIDATES + 1).collect()
+    }
+}
+
+impl Candidate<'_> {
+    /// Where it runs; what it asks for may leave only one place.
+    fn place(&self) -> Result<Place, Fault> {
+        let place = resolve::place(&self.spec)?;
+        Ok(match (&place, &self.accelerators) {
+            (Place::Anywhere, _) if self.spec.instance_type.is_some() => {
+                Place::Here(Infra::Kubernetes { context: None })
+            }
+            (Place::Anywhere, Some(accelerators)) => accelerators::home(accelerators),
+            _ => place,
         })
+    }
+
+    fn resolve(&self, infra: Option<Infra>, faults: &mut Vec<Fault>) -> Option<ResolvedResources> {
+        resolve::resolve(&self.spec, infra, self.accelerators.clone(), faults)
+    }
+
+    /// Whether the user gave the order of its accelerators and others.
+    fn is_of_a_list(&self) -> bool {
+        let choice = self.spec.accelerators.as_ref();
+        choice.is_some_and(|choice| choice.value.is_ordered && choice.value.sets.len() > 1)
+    }
+
+    /// The remark that another candidate is taken; None where it is the only one.
+    fn passed_over(&self) -> Option<Remark> {
+        let accelerators = self.spec.accelerators.as_ref();
+        let (path, span) = match (self.entry, accelerators) {
+            (Some(entry), _) => (entry.name.clone(), entry.span),
+            (None, Some(set)) => (set.name.clone(), set.span?),
+            (None, None) => return None,
+        };
+        let why = "Skiff runs on Kubernetes only, and another candidate can run there";
+        Some(Remark { span, path, why })
+    }
+
+    /// The fault of a candidate on another cloud where none is on Kubernetes.
+    fn not_here(&self, cloud: &str) -> Fault {
+        let spec = &self.spec;
+        match (&spec.infra, &spec.cloud, &spec.accelerators) {
+            (Some(infra), ..) => infra.fault(infra::not_here(cloud)),
+            (None, Some(written), _) => written.fault(infra::not_here(cloud)),
+            (None, None, Some(set)) => set.fault(accelerators::not_here()),
+            (None, None, None) => infra::not_here(cloud).of("resources"),
+        }
     }
 }
 
@@ -205,6 +278,10 @@ fn read_entries(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) -> Vec<En
     }
     let entries = items.iter().enumerate().map(|(index, item)| {
         let path = path.item(index);
+        if item.value == Value::Null {
+            let message = format!("`{path}` must be a mapping, and this is empty");
+            faults.push(Fault::new(message).at(item.span, "must be a mapping"));
+        }
         refuse_nested(View::of(item), &path, faults);
         Entry {
             spec: Spec::read(item, &path, faults),
@@ -224,47 +301,6 @@ fn refuse_nested(fields: View<'_>, path: &Path<'_>, faults: &mut Vec<Fault>) {
             ))
             .help("write them all in one list");
             faults.push(spec::at_keys(fault, fields, &[name]));
-        }
-    }
-}
-
-/// Whether the order of a candidate's accelerators is the user's.
-fn is_ordered_list(spec: &Spec) -> bool {
-    let choice = spec.accelerators.as_ref();
-    choice.is_some_and(|choice| choice.value.is_ordered && choice.value.sets.len() > 1)
-}
-
-/// The sets of accelerators of a candidate, each of which makes one of its own.
-fn accelerators_of(spec: &Spec) -> Vec<Option<Accelerators>> {
-    match &spec.accelerators {
-        None => vec![None],
-        Some(choice) => choice.value.sets.iter().cloned().map(Some).collect(),
-    }
-}
-
-/// Candidates on other clouds are passed over if another can run, and else faults.
-fn tell_elsewhere(
-    elsewhere: Vec<(Candidate<'_>, String)>,
-    is_here: bool,
-    faults: &mut Vec<Fault>,
-    findings: &mut Findings,
-) {
-    for (candidate, cloud) in elsewhere {
-        match candidate.entry {
-            Some(entry) if is_here => findings.remarks.push(Remark {
-                span: entry.span,
-                path: entry.name.clone(),
-                why: "Skiff runs on Kubernetes only, and another candidate can run there",
-            }),
-            _ => {
-                let problem = infra::not_here(&cloud);
-                let spec = &candidate.spec;
-                faults.push(match (&spec.infra, &spec.cloud) {
-                    (Some(infra), _) => infra.fault(problem),
-                    (None, Some(cloud)) => cloud.fault(problem),
-                    (None, None) => problem.of("resources"),
-                });
-            }
         }
     }
 }

@@ -61,14 +61,16 @@ pub(super) fn resolve(
         Some(name) => by_instance_type(name, spec, accelerators, faults)?,
         None => by_fields(spec, accelerators, faults)?,
     };
+    let context = infra.as_ref().and_then(Infra::context);
     let image = match &spec.image {
         None => None,
-        Some(image) => {
-            let context = infra.as_ref().and_then(Infra::context);
-            let chosen = image.value.choose(context);
-            let chosen = chosen.map_err(|problem| faults.push(image.fault(problem)));
-            Some(chosen.ok()?.to_owned())
-        }
+        Some(image) => match image.value.choose(context) {
+            Ok(chosen) => Some(chosen.to_owned()),
+            Err(problem) => {
+                faults.push(image.fault(problem));
+                return None;
+            }
+        },
     };
     let others = spec.others.iter().filter(|(_, value)| !value.is_null());
     let instance_type = spec.instance_type.iter();
