@@ -28,10 +28,9 @@ fn candidates(resources: &str) -> Result<Vec<ResolvedResources>, Vec<String>> {
 }
 
 fn only(resources: &str) -> ResolvedResources {
-    match candidates(resources).as_deref() {
-        Ok([one]) => one.clone(),
-        other => panic!("{resources}: {other:?}"),
-    }
+    let found = candidates(resources).expect(resources);
+    assert_eq!(found.len(), 1, "{resources}: {found:?}");
+    found[0].clone()
 }
 
 fn faults(resources: &str) -> Vec<String> {
@@ -90,7 +89,7 @@ fn accelerators_are_read_in_all_their_forms_and_keep_their_names() {
         ("80GB", vec!["80GB:1"]),
         ("80gb+", vec!["80GB+:1"]),
         ("'40GB+:2'", vec!["40GB+:2"]),
-        ("'nvidia:40GB'", vec!["nvidia:40GB:1"]),
+        ("'nvidia:40gb'", vec!["nvidia:40GB:1"]),
         ("'nvidia:40GB+:2'", vec!["nvidia:40GB+:2"]),
         ("{40GB: 2}", vec!["40GB:2"]),
         ("'tpu-v5-lite-podslice:4'", vec!["tpu-v5-lite-podslice:4"]),

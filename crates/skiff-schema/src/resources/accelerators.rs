@@ -111,9 +111,10 @@ pub(super) fn parse(text: &str) -> Result<Accelerators, Problem> {
     let (name, number) = match *parts.as_slice() {
         [memory] if is_memory(memory) => (memory.to_uppercase(), None),
         [name] => (name.to_owned(), None),
-        [maker, memory] if is_memory(memory) => (format!("{maker}:{memory}"), None),
+        [maker, memory] if is_memory(memory) => (by_memory(maker, memory), None),
+        [memory, number] if is_memory(memory) => (memory.to_uppercase(), Some(number)),
         [name, number] => (name.to_owned(), Some(number)),
-        [maker, memory, number] if is_memory(memory) => (format!("{maker}:{memory}"), Some(number)),
+        [maker, memory, number] if is_memory(memory) => (by_memory(maker, memory), Some(number)),
         _ => return Err(wrong("is no accelerator")),
     };
     let is_odd = |char: char| char.is_whitespace() || char.is_control();

@@ -57,28 +57,50 @@ pub(super) static AUTOSTOP: Record = Record {
     ],
 };
 
-/// Reads a value that was checked; None switches it off.
-pub(super) fn read(node: &Node) -> Option<Autostop> {
-    let after = |idle_minutes: u64| Autostop {
+/// What a level says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AutostopSetting {
+    /// Never.
+    Off,
+    /// After so long.
+    After(Autostop),
+}
+
+impl AutostopSetting {
+    /// Reads a value that was checked.
+    pub(super) fn read(node: &Node) -> Option<Self> {
+        Some(match &node.value {
+            Value::Bool(false) => Self::Off,
+            Value::Bool(true) => Self::After(after(0)),
+            Value::Mapping(_) => Self::After(of_fields(View::of(node))),
+            other => Self::After(after(minutes(&other.to_python_string()).ok()?)),
+        })
+    }
+
+    /// What it says, if it is on.
+    pub(super) fn get(&self) -> Option<&Autostop> {
+        match self {
+            Self::Off => None,
+            Self::After(autostop) => Some(autostop),
+        }
+    }
+}
+
+fn after(idle_minutes: u64) -> Autostop {
+    Autostop {
         idle_minutes: idle_minutes.max(SHORTEST),
         down: false,
         wait_for: WAIT_FOR[0].to_owned(),
-    };
-    match &node.value {
-        Value::Bool(on) => on.then(|| after(0)),
-        Value::Mapping(_) => {
-            let fields = View::of(node);
-            let idle = fields.integer("idle_minutes").unwrap_or(0);
-            Some(Autostop {
-                down: fields.boolean("down").unwrap_or(false),
-                wait_for: fields
-                    .text("wait_for")
-                    .unwrap_or(WAIT_FOR[0])
-                    .to_lowercase(),
-                ..after(u64::try_from(idle).unwrap_or(0))
-            })
-        }
-        other => minutes(&other.to_python_string()).ok().map(after),
+    }
+}
+
+fn of_fields(fields: View<'_>) -> Autostop {
+    let idle = fields.integer("idle_minutes").unwrap_or(0);
+    let wait_for = fields.text("wait_for").unwrap_or(WAIT_FOR[0]);
+    Autostop {
+        down: fields.boolean("down").unwrap_or(false),
+        wait_for: wait_for.to_lowercase(),
+        ..after(u64::try_from(idle).unwrap_or(0))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::words;
 pub(super) static INFRA: Notation = Notation {
     what: "a place to run",
     kinds: &[ScalarKind::Text],
-    pattern: r"^ *([kK]8[sS]|[kK]ubernetes|[sS][sS][hH]|\*|[a-zA-Z]+)(/.+)?$",
+    pattern: r"^([a-zA-Z0-9]+|\*)(/.+)?$",
     check: |text| Place::parse(text).map(drop),
 };
 
@@ -131,9 +131,8 @@ impl Place {
         let here = |context| Self::Here(Infra::Kubernetes { context });
         let named = context.map(str::to_owned);
         match cloud {
-            "k8s" | "kubernetes" => Some(here(named)),
             "*" if named.is_none() => Some(Self::Anywhere),
-            "*" => Some(here(named)),
+            "k8s" | "kubernetes" | "*" => Some(here(named)),
             "ssh" => Some(here(named.map(|pool| {
                 if pool.starts_with(POOL) {
                     pool

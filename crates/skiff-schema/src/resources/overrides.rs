@@ -71,24 +71,24 @@ impl Changes {
         let image = |text: &str| Ok(Image::Any(image::parse(text)?.to_owned()));
         let instance_type = |text: &str| InstanceType::parse(text).map(|_| text.to_owned());
         Self {
-            infra: change("--infra", &flags.infra, Place::parse, faults),
-            cpus: change("--cpus", &flags.cpus, Cpus::parse, faults),
-            memory: change("--memory", &flags.memory, Memory::parse, faults),
+            infra: change("--infra", flags.infra.as_ref(), Place::parse, faults),
+            cpus: change("--cpus", flags.cpus.as_ref(), Cpus::parse, faults),
+            memory: change("--memory", flags.memory.as_ref(), Memory::parse, faults),
             accelerators: change(
                 "--gpus",
-                &flags.accelerators,
+                flags.accelerators.as_ref(),
                 AcceleratorChoice::of_flag,
                 faults,
             ),
             instance_type: change(
                 "--instance-type",
-                &flags.instance_type,
+                flags.instance_type.as_ref(),
                 instance_type,
                 faults,
             ),
-            disk_bytes: change("--disk-size", &flags.disk_size, disk::size, faults)
+            disk_bytes: change("--disk-size", flags.disk_size.as_ref(), disk::size, faults)
                 .map(|size| size.value),
-            image: change("--image-id", &flags.image_id, image, faults),
+            image: change("--image-id", flags.image_id.as_ref(), image, faults),
             ports: ports_of(&flags.ports, faults),
             use_spot: flags.use_spot,
             others: others_of(flags, faults),
@@ -119,11 +119,11 @@ fn is_none(text: &str) -> bool {
 
 fn change<T>(
     flag: &str,
-    text: &Option<String>,
+    text: Option<&String>,
     parse: impl FnOnce(&str) -> Result<T, Problem>,
     faults: &mut Vec<Fault>,
 ) -> Change<Written<T>> {
-    match text.as_deref() {
+    match text.map(String::as_str) {
         None => Change::Keep,
         Some(text) if is_none(text) => Change::TakeBack,
         Some(text) => match parse(text) {
@@ -163,15 +163,25 @@ fn others_of(flags: &ResourceOverrides, faults: &mut Vec<Fault>) -> Vec<(&'stati
     let changes = [
         (
             "disk_tier",
-            change("--disk-tier", &flags.disk_tier, disk_tier, faults),
+            change("--disk-tier", flags.disk_tier.as_ref(), disk_tier, faults),
         ),
         (
             "network_tier",
-            change("--network-tier", &flags.network_tier, network_tier, faults),
+            change(
+                "--network-tier",
+                flags.network_tier.as_ref(),
+                network_tier,
+                faults,
+            ),
         ),
         (
             "local_disk",
-            change("--local-disk", &flags.local_disk, disk::local_disk, faults),
+            change(
+                "--local-disk",
+                flags.local_disk.as_ref(),
+                disk::local_disk,
+                faults,
+            ),
         ),
     ];
     let mut others = Vec::new();

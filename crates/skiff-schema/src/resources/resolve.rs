@@ -2,7 +2,8 @@
 
 use crate::faults::Fault;
 use crate::grammar::Problem;
-use crate::quantity::{GIGABYTE, Memory, decimal_text};
+use crate::quantity::{Cpus, GIGABYTE, Memory, decimal_text};
+use crate::resources::autostop::AutostopSetting;
 use crate::resources::disk::DEFAULT_DISK_BYTES;
 use crate::resources::infra::Place;
 use crate::resources::instance_type::InstanceType;
@@ -83,7 +84,11 @@ pub(super) fn resolve(
         ports: spec.ports.clone().unwrap_or_default(),
         labels: spec.labels.clone(),
         use_spot: spec.use_spot.unwrap_or(false),
-        autostop: spec.autostop.clone().flatten(),
+        autostop: spec
+            .autostop
+            .as_ref()
+            .and_then(AutostopSetting::get)
+            .cloned(),
         others: instance_type
             .chain(others.map(|(name, value)| ((*name).to_owned(), value.clone())))
             .collect(),
@@ -98,55 +103,61 @@ fn by_instance_type(
     accelerators: Option<Accelerators>,
     faults: &mut Vec<Fault>,
 ) -> Option<ResolvedResources> {
-    let parsed = InstanceType::parse(&name.value);
-    let instance = parsed
-        .map_err(|problem| faults.push(name.fault(problem)))
-        .ok()?;
-    let milli_cpu = instance.cpus.milli;
-    let mut differs = |fault: Fault| {
-        let fault = match name.span {
+    let instance = match InstanceType::parse(&name.value) {
+        Ok(instance) => instance,
+        Err(problem) => {
+            faults.push(name.fault(problem));
+            return None;
+        }
+    };
+    for fault in disagreements(&instance, spec, accelerators.as_ref(), &name.value) {
+        faults.push(match name.span {
             Some(span) => fault.at(span, "the instance type"),
             None => fault,
-        };
-        faults.push(fault);
-    };
-    let disagree = |asked: String| {
-        let message = format!("{asked} are not what `{}` has", name.value);
-        Problem::new(
-            message,
-            format!("keep `instance_type` or {}", "the fields beside it"),
-        )
-    };
-    if let Some(cpus) = &spec.cpus {
-        let asked = cpus.value;
-        if !agrees(milli_cpu, asked.milli, asked.at_least) {
-            let text = decimal_text(asked.milli, 1000);
-            differs(cpus.fault(disagree(format!("{text} CPUs"))));
-        }
-    }
-    if let Some(memory) = &spec.memory {
-        let (asked, at_least) = match memory.value {
-            Memory::Bytes { bytes, at_least } => (Some(bytes), at_least),
-            per_cpu @ Memory::PerCpu { .. } => (per_cpu.bytes_for(milli_cpu), true),
-        };
-        let asked = asked.unwrap_or(u64::MAX);
-        if !agrees(instance.memory_bytes, asked, at_least) {
-            let text = decimal_text(asked, GIGABYTE);
-            differs(memory.fault(disagree(format!("{text} GB of memory"))));
-        }
-    }
-    if let (Some(asked), Some(own), Some(field)) =
-        (&accelerators, &instance.accelerators, &spec.accelerators)
-        && (!asked.name.eq_ignore_ascii_case(&own.name) || asked.milli_count != own.milli_count)
-    {
-        differs(field.fault(disagree(format!("accelerators `{asked}`"))));
+        });
     }
     Some(ResolvedResources {
-        milli_cpu,
+        milli_cpu: instance.cpus.milli,
         memory_bytes: instance.memory_bytes,
         accelerators: accelerators.or(instance.accelerators),
         ..ResolvedResources::default()
     })
+}
+
+/// What other fields ask for that an instance type does not have.
+fn disagreements(
+    instance: &InstanceType,
+    spec: &Spec,
+    accelerators: Option<&Accelerators>,
+    name: &str,
+) -> Vec<Fault> {
+    let differs = |asked: String| {
+        let message = format!("{asked} are not what `{name}` has");
+        Problem::new(message, "keep one of the two")
+    };
+    let cpus = spec.cpus.as_ref().and_then(|cpus| {
+        let Cpus { milli, at_least } = cpus.value;
+        let asked = || differs(format!("{} CPUs", decimal_text(milli, 1000)));
+        (!agrees(instance.cpus.milli, milli, at_least)).then(|| cpus.fault(asked()))
+    });
+    let memory = spec.memory.as_ref().and_then(|memory| {
+        let (bytes, at_least) = match memory.value {
+            Memory::Bytes { bytes, at_least } => (bytes, at_least),
+            per_cpu @ Memory::PerCpu { .. } => (
+                per_cpu.bytes_for(instance.cpus.milli).unwrap_or(u64::MAX),
+                true,
+            ),
+        };
+        let asked = || differs(format!("{} GB of memory", decimal_text(bytes, GIGABYTE)));
+        (!agrees(instance.memory_bytes, bytes, at_least)).then(|| memory.fault(asked()))
+    });
+    let accelerators = spec.accelerators.as_ref().and_then(|field| {
+        let (asked, has) = (accelerators?, instance.accelerators.as_ref()?);
+        let is_same = asked.name.eq_ignore_ascii_case(&has.name);
+        let is_equal = is_same && asked.milli_count == has.milli_count;
+        (!is_equal).then(|| field.fault(differs(format!("accelerators `{asked}`"))))
+    });
+    [cpus, memory, accelerators].into_iter().flatten().collect()
 }
 
 fn agrees(has: u64, asked: u64, at_least: bool) -> bool {

@@ -4,18 +4,19 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use crate::PortRange;
 use crate::faults::Fault;
 use crate::path::Path;
 use crate::quantity::{Cpus, Memory};
 use crate::resources::accelerators::AcceleratorChoice;
+use crate::resources::autostop::AutostopSetting;
 use crate::resources::image::Image;
 use crate::resources::infra::Place;
 use crate::resources::written::Written;
-use crate::resources::{autostop, disk, labels, ports, recovery};
+use crate::resources::{disk, labels, ports, recovery};
 use crate::source::Span;
 use crate::view::View;
 use crate::yaml::{Node, Value};
-use crate::{Autostop, PortRange};
 
 /// The fields that were written on one level.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +34,7 @@ pub(super) struct Spec {
     pub(super) ports: Option<Vec<PortRange>>,
     pub(super) labels: IndexMap<String, String>,
     pub(super) use_spot: Option<bool>,
-    /// The inner None switches it off.
-    pub(super) autostop: Option<Option<Autostop>>,
+    pub(super) autostop: Option<AutostopSetting>,
     /// Further fields; null takes back what a lower level says.
     pub(super) others: IndexMap<&'static str, Json>,
 }
@@ -106,7 +106,7 @@ impl Spec {
             ports: fields.get("ports").map(ports::read),
             labels: labels.map(|labels| labels.value).unwrap_or_default(),
             use_spot: fields.boolean("use_spot"),
-            autostop: fields.get("autostop").map(autostop::read),
+            autostop: fields.get("autostop").and_then(AutostopSetting::read),
             others: read_others(&level),
         }
     }
@@ -118,27 +118,27 @@ impl Spec {
         let mut others = self.others.clone();
         others.extend(top.others.clone());
         Self {
-            infra: over(&self.infra, &top.infra),
-            cloud: over(&self.cloud, &top.cloud),
-            region: over(&self.region, &top.region),
-            zone: over(&self.zone, &top.zone),
-            instance_type: over(&self.instance_type, &top.instance_type),
-            cpus: over(&self.cpus, &top.cpus),
-            memory: over(&self.memory, &top.memory),
-            accelerators: over(&self.accelerators, &top.accelerators),
-            image: over(&self.image, &top.image),
+            infra: over(self.infra.as_ref(), top.infra.as_ref()),
+            cloud: over(self.cloud.as_ref(), top.cloud.as_ref()),
+            region: over(self.region.as_ref(), top.region.as_ref()),
+            zone: over(self.zone.as_ref(), top.zone.as_ref()),
+            instance_type: over(self.instance_type.as_ref(), top.instance_type.as_ref()),
+            cpus: over(self.cpus.as_ref(), top.cpus.as_ref()),
+            memory: over(self.memory.as_ref(), top.memory.as_ref()),
+            accelerators: over(self.accelerators.as_ref(), top.accelerators.as_ref()),
+            image: over(self.image.as_ref(), top.image.as_ref()),
             disk_bytes: top.disk_bytes.or(self.disk_bytes),
-            ports: over(&self.ports, &top.ports),
+            ports: over(self.ports.as_ref(), top.ports.as_ref()),
             labels,
             use_spot: top.use_spot.or(self.use_spot),
-            autostop: over(&self.autostop, &top.autostop),
+            autostop: over(self.autostop.as_ref(), top.autostop.as_ref()),
             others,
         }
     }
 }
 
-fn over<T: Clone>(base: &Option<T>, top: &Option<T>) -> Option<T> {
-    top.as_ref().or(base.as_ref()).cloned()
+fn over<T: Clone>(base: Option<&T>, top: Option<&T>) -> Option<T> {
+    top.or(base).cloned()
 }
 
 /// `accelerators`, or `gpus`, its other name.
