@@ -50,6 +50,14 @@ impl Fault {
         Self::new(message).at(start, "").help(help)
     }
 
+    /// The same fault in a text that has so many positions before this one's.
+    pub(crate) fn moved(mut self, by: u32) -> Self {
+        for (span, _) in &mut self.labels {
+            *span = span.moved(by);
+        }
+        self
+    }
+
     /// What is wrong: a lower-case fragment that names the field.
     pub fn message(&self) -> &str {
         &self.message

@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::faults::Fault;
-use crate::fields::{Field, Fields, Vocabulary};
-use crate::yaml::Value;
-
 /// Which Docker a task gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -17,6 +13,8 @@ pub enum DockerMode {
     Off,
     /// A daemon of its own in a privileged sidecar.
     All,
+    /// One that builds images only, without privileges.
+    Build,
 }
 
 /// When a node pulls an image.
@@ -39,6 +37,13 @@ impl ImagePullPolicy {
             Self::Never => "Never",
         }
     }
+
+    /// The policy of a word in upper or lower case.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Always, Self::IfNotPresent, Self::Never]
+            .into_iter()
+            .find(|policy| policy.as_str().eq_ignore_ascii_case(word))
+    }
 }
 
 /// How long to wait for pods to be scheduled.
@@ -49,92 +54,4 @@ pub enum ProvisionTimeout {
     After(Duration),
     /// Wait for ever.
     Forever,
-}
-
-/// Reads `enable_docker` in all its forms.
-pub(crate) fn read_docker(fields: &mut Fields<'_>, faults: &mut Vec<Fault>) -> Option<DockerMode> {
-    let field = fields.take("enable_docker")?;
-    let path = fields.path("enable_docker");
-    match &field.node.value {
-        Value::Mapping(_) => docker_mapping(&path, field, faults),
-        _ => docker_word(&path, field, faults),
-    }
-}
-
-fn docker_mapping(path: &str, field: Field<'_>, faults: &mut Vec<Fault>) -> Option<DockerMode> {
-    let mut fields = Fields::open(path, field, faults)?;
-    let mode = fields
-        .take("mode")
-        .map(|field| (fields.path("mode"), field));
-    let enabled = fields
-        .take("enabled")
-        .map(|field| (fields.path("enabled"), field));
-    let vocabulary = Vocabulary {
-        known: &["mode", "enabled"],
-        unsupported: &["cache_volume"],
-        ignored: &[],
-    };
-    fields.finish(&vocabulary, faults);
-    match (mode, enabled) {
-        (Some((_, field)), Some(_)) => {
-            let fault = Fault::new(format!("`{path}` has both `mode` and `enabled`"));
-            faults.push(fault.at(field.key_span(), "").help("write `mode` alone"));
-            None
-        }
-        (Some((path, field)), None) | (None, Some((path, field))) => {
-            docker_word(&path, field, faults)
-        }
-        (None, None) => {
-            let fault = Fault::new(format!("`{path}` has no `mode`")).at(field.span(), "");
-            faults.push(fault.help("write `mode: ALL`"));
-            None
-        }
-    }
-}
-
-fn docker_word(path: &str, field: Field<'_>, faults: &mut Vec<Fault>) -> Option<DockerMode> {
-    match &field.node.value {
-        Value::Bool(true) => return Some(DockerMode::All),
-        Value::Bool(false) => return Some(DockerMode::Off),
-        Value::String(word) if word.eq_ignore_ascii_case("all") => return Some(DockerMode::All),
-        Value::String(word) if word.eq_ignore_ascii_case("build") => {
-            let message = format!("`{path}`: this version of Skiff supports only ALL");
-            let help = "write `true` or `ALL`: it builds images too, with a privileged sidecar";
-            faults.push(Fault::new(message).at(field.span(), "").help(help));
-        }
-        Value::String(word) => {
-            let fault = Fault::new(format!("`{path}`: `{word}` is no Docker mode"));
-            faults.push(fault.at(field.span(), "").help("write true, false or ALL"));
-        }
-        _ => {
-            let fault = field.must_be(path, "a boolean or a string");
-            faults.push(fault.help("write true, false or ALL"));
-        }
-    }
-    None
-}
-
-/// Reads `provision_timeout`: seconds, and any negative number for ever.
-pub(crate) fn read_provision_timeout(
-    fields: &mut Fields<'_>,
-    faults: &mut Vec<Fault>,
-) -> Option<ProvisionTimeout> {
-    let field = fields.take("provision_timeout")?;
-    let seconds = match &field.node.value {
-        Value::Int(integer) => integer.to_i64(),
-        _ => None,
-    };
-    let Some(seconds) = seconds else {
-        let fault = field.must_be(
-            &fields.path("provision_timeout"),
-            "a whole number of seconds",
-        );
-        faults.push(fault.help("-1 waits for ever"));
-        return None;
-    };
-    Some(
-        u64::try_from(seconds).map_or(ProvisionTimeout::Forever, |seconds| {
-            ProvisionTimeout::After(Duration::from_secs(seconds))
-        }),
-    )
 }

@@ -6,7 +6,6 @@
 mod check;
 mod config;
 mod faults;
-mod fields;
 mod file;
 pub mod grammar;
 mod json;
@@ -30,7 +29,8 @@ pub mod yaml;
 
 pub use check::Remark;
 pub use config::{
-    AllowedNodes, Config, ConfigLayer, CustomMetadata, Images, KubernetesConfig, Warning,
+    AllowedContexts, AllowedNodes, CONFIG, Config, ConfigEntry, ConfigLayer, CustomMetadata, Images,
+    KubernetesConfig, Origin, TASK_CONFIG, TaskConfig, Warning,
 };
 pub use faults::{Fault, Faults};
 pub use file::{FileKind, JOB_GROUP, JobGroup, PIPELINE, TaskFile, TerminationDelay};
@@ -46,4 +46,4 @@ pub use resolved::{
 pub use resources::{Infra, RESOURCES};
 pub use secrets::Secrets;
 pub use source::Span;
-pub use task::{TASK, Task, TaskConfig};
+pub use task::{TASK, Task};

@@ -26,6 +26,14 @@ impl Span {
         }
     }
 
+    /// The same range in a row of texts, of which those before have this many positions.
+    pub(crate) fn moved(self, by: u32) -> Self {
+        Self {
+            start: self.start.saturating_add(by),
+            end: self.end.saturating_add(by),
+        }
+    }
+
     pub(crate) fn to_source_span(self) -> SourceSpan {
         let length = (self.end - self.start) as usize;
         SourceSpan::new((self.start as usize).into(), length)
@@ -79,6 +87,36 @@ impl Source {
         beside
             .chain([&own])
             .all(|length| *length <= LONGEST_SHOWN_LINE)
+    }
+}
+
+/// Several texts in one row of positions: a place in it says which text it is of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    /// Each text with its first position, in their order.
+    texts: Vec<(u32, Source)>,
+    /// The first position behind all of them.
+    end: u32,
+}
+
+impl Sources {
+    /// Appends a text and gives its first position.
+    pub(crate) fn add(&mut self, source: Source) -> u32 {
+        let start = self.end;
+        let length = u32::try_from(source.shown.len() + 1).unwrap_or(u32::MAX);
+        self.end = start.saturating_add(length);
+        self.texts.push((start, source));
+        start
+    }
+
+    /// The text that a place is in, and its line there, counted from 1.
+    pub(crate) fn line(&self, place: Span) -> Option<(&Source, usize)> {
+        let behind = self
+            .texts
+            .partition_point(|(start, _)| *start <= place.start);
+        let (start, source) = self.texts.get(behind.checked_sub(1)?)?;
+        let (line, _) = source.position(place.start - start);
+        Some((source, line))
     }
 }
 

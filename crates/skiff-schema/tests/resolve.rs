@@ -1,9 +1,6 @@
-//! Flags over files, defaults, and layers of configuration.
+//! Flags over files, and defaults.
 
-use skiff_schema::{
-    Config, ConfigLayer, DockerMode, ProvisionTimeout, ResolvedTask, ResourceOverrides, TaskFile,
-    TaskOverrides, Workdir,
-};
+use skiff_schema::{ResolvedTask, ResourceOverrides, TaskFile, TaskOverrides, Workdir};
 
 fn resolve(text: &str, overrides: &TaskOverrides) -> Result<ResolvedTask, Vec<String>> {
     let task = TaskFile::read("task.yaml", text).expect("a valid task");
@@ -143,52 +140,4 @@ fn names_follow_skypilots_rule() {
     for wrong in ["", "-a", "a-", "a---b", "a b", "é", "a\n"] {
         assert!(!named(wrong), "{wrong:?}");
     }
-}
-
-#[test]
-fn upper_layers_win_and_a_contexts_own_section_wins_over_all() {
-    let read = |text: &str| ConfigLayer::read("config.yaml", text).expect("valid");
-    let config = Config::merge([
-        read("kubernetes: {namespace: low, images: {task: low/task, docker: low/docker}}"),
-        read(
-            "kubernetes:
-  namespace: high
-  images: {docker: high/docker}
-  context_configs:
-    special: {namespace: own, provision_timeout: -1}
-",
-        ),
-    ]);
-    let plain = config.for_context(Some("other"));
-    assert_eq!(plain.namespace.as_deref(), Some("high"));
-    assert_eq!(plain.images.task, "low/task");
-    assert_eq!(plain.images.docker, "high/docker");
-    assert_eq!(plain.enable_docker, DockerMode::Off);
-    let special = config.for_context(Some("special"));
-    assert_eq!(special.namespace.as_deref(), Some("own"));
-    assert_eq!(special.images.docker, "high/docker");
-    assert_eq!(special.provision_timeout, Some(ProvisionTimeout::Forever));
-}
-
-#[test]
-fn keys_without_effect_are_warned_about_with_their_place() {
-    let text = "
-jobs: {bucket: s3://mine}
-kubernetes:
-  ports: ingress
-  context_configs: {special: {kueue: {local_queue_name: q}}}
-";
-    let layer = ConfigLayer::read("config.yaml", text).expect("valid");
-    let messages: Vec<&str> = layer.warnings.iter().map(|w| w.message.as_str()).collect();
-    let unread = |line: u32, key: &str| {
-        format!("config.yaml:{line}: this version of Skiff does not act on `{key}`")
-    };
-    assert_eq!(
-        messages,
-        [
-            unread(2, "jobs"),
-            unread(4, "kubernetes.ports"),
-            unread(5, "kubernetes.context_configs.special.kueue"),
-        ]
-    );
 }

@@ -22,7 +22,8 @@ const DATA_VOLUME: &str = "docker-data";
 /// Adds what the configured mode needs to the pod of a task.
 pub(crate) fn add(input: &Input<'_>, spec: &mut PodSpec) {
     match input.config.enable_docker {
-        DockerMode::Off => {}
+        // Launching refuses the sidecar that builds only.
+        DockerMode::Off | DockerMode::Build => {}
         DockerMode::All => add_all(input, spec),
     }
 }

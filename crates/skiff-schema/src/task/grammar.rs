@@ -1,5 +1,6 @@
 //! The language of the task file: its top-level fields.
 
+use crate::config::TASK_CONFIG;
 use crate::grammar::{Field, Form, Notation, Record, ScalarKind};
 use crate::mounts::{MOUNT, MOUNT_PATH};
 use crate::resources::RESOURCES;
@@ -66,10 +67,9 @@ pub static TASK: Record = Record {
             "Makes the task a pool of workers for managed jobs; not beside `service`",
         )
         .example("pool: {workers: 2}"),
-        // The task's own part of the configuration is read by its own table.
         Field::new(
             "config",
-            Form::Any,
+            Form::Record(&TASK_CONFIG),
             "Changes to the [configuration](config.md) for this task alone",
         )
         .example("config: {kubernetes: {provision_timeout: 600}}"),

@@ -1,6 +1,5 @@
 //! One task: what the file says of it, and what becomes of that with flags on top.
 
-mod config;
 mod grammar;
 mod names;
 mod variables;
@@ -13,6 +12,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use crate::check::{self, Findings, Remark};
+use crate::config::TaskConfig;
 use crate::faults::{Fault, Faults};
 use crate::path::Path;
 use crate::resources::Resources;
@@ -23,7 +23,6 @@ use crate::volumes::Surroundings;
 use crate::yaml::{Entry, Node, Value};
 use crate::{ResolvedResources, ResolvedTask, TaskOverrides, json, mounts, service, volumes};
 
-pub use config::TaskConfig;
 pub use grammar::TASK;
 
 use variables::Variables;

@@ -1,0 +1,104 @@
+//! The language of a task's own `config`: what it may change of the configuration, and hooks.
+
+use crate::config::notations::HOOK;
+use crate::grammar::{Field, Form, Record};
+
+use super::NOT_YET;
+use super::elsewhere::{ALONE, DISABLE_ECC, NO_WORKSPACES, RUN_OPTIONS, SECTION};
+use super::kubernetes::{
+    CUSTOM_METADATA_FIELD, DWS_FIELD, ENABLE_DOCKER, KUEUE_FIELD, POD_CONFIG, PROVISION_TIMEOUT,
+    QUOTA_FIELD, REMOTE_IDENTITY, SET_POD_RESOURCE_LIMITS,
+};
+
+/// What a task's `config` may say: part of the configuration, laid over the files of it.
+pub static TASK_CONFIG: Record = Record {
+    name: "TaskConfig",
+    fields: &[
+        Field::new(
+            "kubernetes",
+            Form::Record(&KUBERNETES),
+            "What launching this task on Kubernetes goes by",
+        ),
+        Field::new(
+            "hooks",
+            Form::List(&Form::Record(&HOOK_RECORD)),
+            "Scripts that run when the cluster ends, at most 32",
+        )
+        .example("hooks: [{run: ./save-state.sh, events: [preemption]}]")
+        .ignored(NOT_YET),
+        Field::new(
+            "docker",
+            Form::Record(&RUN_OPTIONS),
+            "Docker on virtual machines",
+        )
+        .example("docker: {run_options: [--shm-size=2g]}")
+        .ignored(ALONE),
+        Field::new(
+            "nvidia_gpus",
+            Form::Record(&DISABLE_ECC),
+            "GPUs of virtual machines",
+        )
+        .example("nvidia_gpus: {disable_ecc: true}")
+        .ignored(ALONE),
+        Field::new(
+            "ssh",
+            SECTION,
+            "Machines that `sky ssh up` joins to a cluster",
+        )
+        .example("ssh: {provision_timeout: 60}")
+        .ignored("Skiff takes contexts of the kubeconfig alone"),
+        Field::new("gcp", SECTION, "Google Cloud")
+            .example("gcp: {enable_gvnic: true}")
+            .ignored(ALONE),
+        Field::new("azure", SECTION, "Microsoft Azure")
+            .example("azure: {vpc_name: mine}")
+            .ignored(ALONE),
+        Field::new("vast", SECTION, "Vast.ai")
+            .example("vast: {datacenter_only: true}")
+            .ignored(ALONE),
+        Field::new("slurm", SECTION, "Slurm clusters")
+            .example("slurm: {cpu_partition: cpu}")
+            .ignored(ALONE),
+        Field::new("active_workspace", Form::Text, "The workspace of the task")
+            .example("active_workspace: research")
+            .ignored(NO_WORKSPACES),
+    ],
+};
+
+static KUBERNETES: Record = Record {
+    name: "TaskKubernetes",
+    fields: &[
+        ENABLE_DOCKER,
+        PROVISION_TIMEOUT,
+        POD_CONFIG,
+        CUSTOM_METADATA_FIELD,
+        SET_POD_RESOURCE_LIMITS,
+        REMOTE_IDENTITY,
+        KUEUE_FIELD,
+        QUOTA_FIELD,
+        DWS_FIELD,
+    ],
+};
+
+static HOOK_RECORD: Record = Record {
+    name: "Hook",
+    fields: &[
+        Field::new(
+            "run",
+            Form::Notation(&HOOK),
+            "The script, of at most 16,384 characters",
+        )
+        .example("run: ./save-state.sh")
+        .required(),
+        Field::new(
+            "events",
+            Form::List(&Form::Word(&["stop", "preemption", "down"])),
+            "When it runs: before the cluster is stopped, taken away, or taken down",
+        )
+        .default("all of them")
+        .example("events: [preemption, down]"),
+        Field::new("timeout", Form::at_least(1), "Seconds that it may take")
+            .default("3600")
+            .example("timeout: 300"),
+    ],
+};
