@@ -1,5 +1,7 @@
 //! What every container of a pod has in common: it assembles the agent and becomes it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     Container, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector,
     ResourceRequirements, VolumeMount,
@@ -8,19 +10,19 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use skiff_proto::paths;
 use skiff_schema::ImagePullPolicy;
 
-use crate::Input;
+use crate::{Input, quantity};
 
 /// Name of the volume that every container shares.
 pub(crate) const SHARED_VOLUME: &str = "skiff";
 /// Name of the volume that holds the agent's parts.
 pub(crate) const PARTS_VOLUME: &str = "parts";
 
-/// Puts the parts together under the container's own name and becomes the agent. A rename, because
-/// a restart would meet "text file busy"; a folder open to all, because the sidecar runs as
-/// root and the task perhaps as somebody else.
+/// Puts the parts together under the name that follows the text. A rename, because a restart would
+/// meet "text file busy"; a folder open to all, because the sidecar runs as root and the task
+/// perhaps as somebody else.
 const ASSEMBLE: &str = "mkdir -p -m 1777 /skiff/bin && \
     cat /skiff/parts/* > /skiff/bin/$0.tmp && chmod 755 /skiff/bin/$0.tmp && \
-    mv -f /skiff/bin/$0.tmp /skiff/bin/$0 && exec /skiff/bin/$0 \"$@\"";
+    mv -f /skiff/bin/$0.tmp /skiff/bin/$0";
 
 /// A container that runs the agent with these arguments.
 pub(crate) fn agent_container(
@@ -29,9 +31,42 @@ pub(crate) fn agent_container(
     image: &str,
     arguments: &[&str],
 ) -> Container {
-    let command = ["/bin/sh", "-c", ASSEMBLE, name]
-        .into_iter()
-        .chain(arguments.iter().copied());
+    let become_it = format!("{ASSEMBLE} && exec /skiff/bin/$0 \"$@\"");
+    let command = ["/bin/sh", "-c", &become_it, name];
+    container(input, name, image, command.iter().chain(arguments))
+}
+
+/// A container without a shell that runs the agent which another one has put in place.
+pub(crate) fn ready_container(
+    input: &Input<'_>,
+    name: &str,
+    image: &str,
+    arguments: &[&str],
+) -> Container {
+    let agent = format!("{}/{name}", paths::BIN);
+    container(input, name, image, [agent.as_str()].iter().chain(arguments))
+}
+
+/// An init container that puts the agent in place for the container of this name, and ends.
+pub(crate) fn assembling_container(
+    input: &Input<'_>,
+    name: &str,
+    image: &str,
+    for_container: &str,
+) -> Container {
+    let command = ["/bin/sh", "-c", ASSEMBLE, for_container];
+    let mut container = container(input, name, image, command.iter());
+    // Written out: a namespace's LimitRange fills in its default where nothing is written.
+    container.resources = Some(requests(BTreeMap::from([("cpu", quantity::cpu(0))])));
+    container
+}
+
+fn container<'a>(
+    input: &Input<'_>,
+    name: &str,
+    image: &str,
+    command: impl Iterator<Item = &'a &'a str>,
+) -> Container {
     let policy = input
         .config
         .image_pull_policy
@@ -40,7 +75,7 @@ pub(crate) fn agent_container(
         name: name.to_owned(),
         image: Some(image.to_owned()),
         image_pull_policy: Some(policy.as_str().to_owned()),
-        command: Some(command.map(str::to_owned).collect()),
+        command: Some(command.map(|word| (*word).to_owned()).collect()),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![
             mount(SHARED_VOLUME, paths::ROOT),
@@ -61,12 +96,19 @@ pub(crate) fn mount(volume: &str, path: &str) -> VolumeMount {
     }
 }
 
-pub(crate) fn requests<const N: usize>(amounts: [(&str, Quantity); N]) -> ResourceRequirements {
-    let requests = amounts.map(|(name, amount)| (name.to_owned(), amount));
+pub(crate) fn requests(amounts: BTreeMap<&str, Quantity>) -> ResourceRequirements {
     ResourceRequirements {
-        requests: Some(requests.into()),
+        requests: Some(named(amounts)),
         ..ResourceRequirements::default()
     }
+}
+
+/// Amounts by the names that Kubernetes has for them.
+pub(crate) fn named(amounts: BTreeMap<&str, Quantity>) -> BTreeMap<String, Quantity> {
+    let amounts = amounts.into_iter();
+    amounts
+        .map(|(name, amount)| (name.to_owned(), amount))
+        .collect()
 }
 
 pub(crate) fn variable(name: &str, value: &str) -> EnvVar {

@@ -28,6 +28,42 @@ pub enum CompileError {
         /// One line a node.
         table: String,
     },
+    /// The configuration allows none of the nodes.
+    #[error("`kubernetes.allowed_nodes` allows none of the nodes:{table}")]
+    NoAllowedNode {
+        /// One line a node.
+        table: String,
+    },
+    /// Addresses of nodes that may not be read.
+    #[error(
+        "`kubernetes.allowed_nodes.ips` names nodes by address, and the nodes may not be listed"
+    )]
+    AddressesUnknown,
+    /// The configuration changes what makes the pod a Skiff pod.
+    #[error("`pod_config` cannot change {field}: {why}")]
+    Reserved {
+        /// The field.
+        field: String,
+        /// Why it must stay.
+        why: &'static str,
+    },
+    /// What the configuration makes of the pod is none.
+    #[error("with `pod_config` this is no pod: {why}")]
+    NoPod {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A login of a registry lacks something.
+    #[error("the login of the registry is incomplete: `{place}` lacks {}", .missing.join(", "))]
+    IncompleteLogin {
+        /// Where the rest of it stands.
+        place: &'static str,
+        /// What is missing.
+        missing: Vec<&'static str>,
+    },
+    /// A login of a registry stands in two places.
+    #[error("the login of the registry stands partly in `envs` and partly in `secrets`")]
+    LoginInTwoPlaces,
 }
 
 impl CompileError {
@@ -40,6 +76,20 @@ impl CompileError {
             }
             Self::TooLarge { .. } => {
                 "ask for less with --cpus and --memory, or choose another context".to_owned()
+            }
+            Self::NoAllowedNode { .. } => {
+                "correct the names and addresses there, or add a label of the nodes".to_owned()
+            }
+            Self::AddressesUnknown => {
+                "name the nodes, or a label of theirs; or ask for the right to list nodes".to_owned()
+            }
+            Self::Reserved { .. } | Self::NoPod { .. } => {
+                "`skiff render` without it shows the pod that it changes".to_owned()
+            }
+            Self::IncompleteLogin { .. } | Self::LoginInTwoPlaces => {
+                "SKYPILOT_DOCKER_USERNAME, SKYPILOT_DOCKER_PASSWORD and SKYPILOT_DOCKER_SERVER belong \
+                 together: give all of them in `secrets`"
+                    .to_owned()
             }
         })
     }

@@ -1,8 +1,10 @@
 //! What is known of a Kubernetes cluster before anything is created there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use skiff_schema::AllowedNodes;
 
 /// The kubelets of a cluster may be so many minor versions behind its API server.
 const KUBELET_SKEW: u32 = 3;
@@ -57,6 +59,12 @@ pub struct NodeFacts {
     pub capacity: Amounts,
     /// What pods may have of it.
     pub allocatable: Amounts,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses, internal and external.
+    #[serde(default)]
+    pub addresses: Vec<String>,
 }
 
 /// What is known of the cluster.
@@ -74,6 +82,19 @@ impl NodeFacts {
     pub(crate) fn is_eligible(&self, architectures: &[String]) -> bool {
         self.os == "linux" && architectures.contains(&self.architecture)
     }
+
+    /// Whether the user's configuration allows it: one label, the name or one address is enough.
+    pub(crate) fn is_allowed(&self, allowed: Option<&AllowedNodes>) -> bool {
+        allowed.is_none_or(|allowed| {
+            let mut labels = allowed.label_selector.iter();
+            labels.any(|(key, value)| self.labels.get(key) == Some(value))
+                || allowed.names.contains(&self.name)
+                || self
+                    .addresses
+                    .iter()
+                    .any(|address| allowed.ips.contains(address))
+        })
+    }
 }
 
 impl ClusterFacts {
@@ -81,13 +102,18 @@ impl ClusterFacts {
     pub(crate) fn eligible_nodes(
         &self,
         architectures: &[String],
+        allowed: Option<&AllowedNodes>,
     ) -> impl Iterator<Item = &NodeFacts> {
         let nodes = self.nodes.iter().flatten();
-        nodes.filter(|node| node.is_eligible(architectures))
+        nodes.filter(move |node| node.is_eligible(architectures) && node.is_allowed(allowed))
     }
 
     /// The version whose fields every component understands that will see the pods.
-    pub(crate) fn pod_version(&self, architectures: &[String]) -> Version {
+    pub(crate) fn pod_version(
+        &self,
+        architectures: &[String],
+        allowed: Option<&AllowedNodes>,
+    ) -> Version {
         let oldest = match &self.nodes {
             None => {
                 let minor = self.server.minor.saturating_sub(KUBELET_SKEW);
@@ -97,7 +123,7 @@ impl ClusterFacts {
                 })
             }
             Some(_) => self
-                .eligible_nodes(architectures)
+                .eligible_nodes(architectures, allowed)
                 .map(|node| node.kubelet)
                 .min(),
         };

@@ -38,7 +38,10 @@ pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
         return Ok(as_asked());
     };
     let architectures = &input.agent.architectures;
-    let eligible: Vec<&NodeFacts> = input.facts.eligible_nodes(architectures).collect();
+    let mut eligible: Vec<&NodeFacts> = nodes
+        .iter()
+        .filter(|node| node.is_eligible(architectures))
+        .collect();
     if eligible.is_empty() {
         let architectures = architectures.join(", ");
         return Err(CompileError::NoEligibleNode {
@@ -46,6 +49,20 @@ pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
             table: table(nodes.iter()),
         });
     }
+    let allowed = input.allowed_nodes();
+    if let Some(allowed) = allowed
+        && !eligible.iter().any(|node| node.is_allowed(Some(allowed)))
+    {
+        // An autoscaler may bring a node with such a label, and none with such a name.
+        return if allowed.label_selector.is_empty() {
+            Err(CompileError::NoAllowedNode {
+                table: table(eligible.into_iter()),
+            })
+        } else {
+            Ok(as_asked())
+        };
+    }
+    eligible.retain(|node| node.is_allowed(allowed));
     if eligible.iter().any(|node| cut(asked, node) == Some(asked)) {
         return Ok(as_asked());
     }

@@ -28,3 +28,7 @@ pub const RECORD_KEY: &str = "record.json";
 pub const TASK_CONTAINER: &str = "task";
 /// Name of the container that runs the Docker daemon.
 pub const DOCKER_CONTAINER: &str = "docker";
+/// Name of the init container that puts the agent in place for an image without a shell.
+pub const AGENT_CONTAINER: &str = "skiff-agent";
+/// Key of the task's secret variables within the owner Secret: a JSON object.
+pub const SECRETS_KEY: &str = "secrets.json";

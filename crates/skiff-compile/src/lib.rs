@@ -12,14 +12,20 @@ mod fit;
 pub mod labels;
 mod metadata;
 mod names;
+mod node_choice;
 mod owner;
 mod plan;
 mod pod;
 mod quantity;
 mod record;
+mod registry;
+mod reserved;
 
 use skiff_proto::PROTOCOL_VERSION;
-use skiff_schema::{KubernetesConfig, ResolvedResources, ResolvedTask};
+use skiff_schema::{AllowedNodes, KubernetesConfig, ResolvedResources, ResolvedTask};
+
+use self::pod::{Decisions, Template};
+use self::registry::Login;
 
 pub use agent::{AgentBuild, agent_secrets};
 pub use error::CompileError;
@@ -46,19 +52,36 @@ pub struct Input<'a> {
 }
 
 impl Input<'_> {
+    /// The nodes that the user's configuration allows; None: all.
+    fn allowed_nodes(&self) -> Option<&AllowedNodes> {
+        self.config
+            .allowed_nodes
+            .as_ref()
+            .filter(|allowed| **allowed != AllowedNodes::default())
+    }
+
     /// The image of the task container.
-    fn image(&self) -> &str {
-        self.resources
-            .image
-            .as_deref()
-            .unwrap_or(&self.config.images.task)
+    fn image(&self, login: Option<&Login<'_>>) -> String {
+        match (&self.resources.image, login) {
+            (Some(image), Some(login)) => login.image(image),
+            (Some(image), None) => image.clone(),
+            (None, _) => self.config.images.task.clone(),
+        }
     }
 }
 
 /// Turns a task into Kubernetes objects.
 pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
     let cluster = ClusterName::new(&input.ids.cluster, &input.ids.user_hash)?;
+    let login = Login::of(input.task)?;
     let fit = fit::fit(input)?;
+    let registry = login.as_ref().map(|login| login.secret(input, &cluster));
+    let decisions = Decisions {
+        amounts: fit.amounts,
+        image: input.image(login.as_ref()),
+        pull_secret: registry.is_some().then(|| cluster.registry()),
+    };
+    let template = Template::new(input, &cluster, decisions)?;
     let record = ClusterRecord {
         format: record::FORMAT,
         name: input.ids.cluster.clone(),
@@ -67,20 +90,19 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         command: input.ids.command.clone(),
         resources: input.task.resources_text(input.resources),
         num_nodes: input.task.num_nodes,
-        image: input.image().to_owned(),
+        image: template.image(),
         docker: input.config.enable_docker,
         agent: input.agent.hash.clone(),
         protocol: PROTOCOL_VERSION,
     };
     let owner = owner::owner(input, &cluster, &record);
-    let pods = (0..input.task.num_nodes)
-        .map(|rank| pod::pod(input, &cluster, rank, fit.amounts))
-        .collect();
+    let pods = (0..input.task.num_nodes).map(|rank| template.pod(&cluster, rank));
     Ok(Plan {
+        pods: pods.collect(),
+        secrets: registry.into_iter().collect(),
         cluster,
         record,
         owner,
-        pods,
         notes: fit.notes,
     })
 }

@@ -81,6 +81,11 @@ impl ClusterName {
             rank => format!("{}-worker{rank}", self.0),
         }
     }
+
+    /// The name of the Secret with the login of a registry.
+    pub(crate) fn registry(&self) -> String {
+        format!("{}-registry", self.0)
+    }
 }
 
 impl fmt::Display for ClusterName {

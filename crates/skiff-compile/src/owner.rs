@@ -3,30 +3,28 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{ClusterName, ClusterRecord, Input, labels, metadata};
 
 pub(crate) fn owner(input: &Input<'_>, cluster: &ClusterName, record: &ClusterRecord) -> Secret {
-    let mut annotations =
-        BTreeMap::from([(labels::DISPLAY_NAME.to_owned(), input.ids.cluster.clone())]);
+    let mut metadata = metadata::of(input, cluster, cluster.to_string());
     if let Some(launching) = &input.ids.launching {
-        annotations.insert(labels::LAUNCHING.to_owned(), launching.clone());
+        metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(labels::LAUNCHING.to_owned(), launching.clone());
+    }
+    // As text, so that `render` and a patch of it stay readable; the API server encodes it.
+    let mut texts = BTreeMap::from([(labels::RECORD_KEY.to_owned(), record.to_json())]);
+    let secrets: BTreeMap<&str, &str> = input.task.secrets.reveal().collect();
+    if !secrets.is_empty() {
+        let json = serde_json::to_string(&secrets).expect("texts are always valid JSON");
+        texts.insert(labels::SECRETS_KEY.to_owned(), json);
     }
     Secret {
-        metadata: ObjectMeta {
-            name: Some(cluster.to_string()),
-            namespace: Some(input.ids.namespace.clone()),
-            labels: Some(metadata::common_labels(input, cluster)),
-            annotations: Some(annotations),
-            ..ObjectMeta::default()
-        },
+        metadata,
         type_: Some(labels::OWNER_TYPE.to_owned()),
-        // As text, so that `render` and a patch of it stay readable; the API server encodes it.
-        string_data: Some(BTreeMap::from([(
-            labels::RECORD_KEY.to_owned(),
-            record.to_json(),
-        )])),
+        string_data: Some(texts),
         ..Secret::default()
     }
 }

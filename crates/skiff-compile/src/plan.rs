@@ -1,13 +1,18 @@
 //! The objects of one cluster.
 
+use std::fmt;
+
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Serialize;
 
-use crate::{ClusterName, ClusterRecord};
+use crate::{ClusterName, ClusterRecord, labels};
+
+/// What stands for a value that nobody may see.
+const HIDDEN: &str = "<secret>";
 
 /// What a launch creates. The agent's Secrets are apart ([`crate::agent_secrets`]).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Plan {
     /// The cluster's name in Kubernetes.
     pub cluster: ClusterName,
@@ -15,6 +20,8 @@ pub struct Plan {
     pub record: ClusterRecord,
     /// The Secret that owns all the rest, and whose creation is the lock.
     pub owner: Secret,
+    /// Further Secrets, without their owner reference: see [`Plan::secrets`].
+    pub secrets: Vec<Secret>,
     /// Pods by rank, without their owner reference: see [`Plan::pods`].
     pub pods: Vec<Pod>,
     /// What was changed of the request, one sentence each.
@@ -25,35 +32,67 @@ pub struct Plan {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Object<'a> {
-    Secret(&'a Secret),
+    Secret(Box<Secret>),
     Pod(&'a Pod),
 }
 
 impl Plan {
     /// The pods as they are created once the owner Secret exists under this uid.
     pub fn pods(&self, owner_uid: &str) -> Vec<Pod> {
-        let owner = OwnerReference {
-            api_version: "v1".to_owned(),
-            kind: "Secret".to_owned(),
-            name: self.cluster.to_string(),
-            uid: owner_uid.to_owned(),
-            ..OwnerReference::default()
-        };
         let mut pods = self.pods.clone();
         for pod in &mut pods {
-            pod.metadata.owner_references = Some(vec![owner.clone()]);
+            self.give_owner(&mut pod.metadata, owner_uid);
         }
         pods
     }
 
-    /// All objects as one YAML stream.
+    /// The further Secrets as they are created once the owner Secret exists under this uid.
+    pub fn secrets(&self, owner_uid: &str) -> Vec<Secret> {
+        let mut secrets = self.secrets.clone();
+        for secret in &mut secrets {
+            self.give_owner(&mut secret.metadata, owner_uid);
+        }
+        secrets
+    }
+
+    fn give_owner(&self, metadata: &mut ObjectMeta, uid: &str) {
+        metadata.owner_references = Some(vec![OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Secret".to_owned(),
+            name: self.cluster.to_string(),
+            uid: uid.to_owned(),
+            ..OwnerReference::default()
+        }]);
+    }
+
+    /// All objects as one YAML stream, without the values of secrets.
     pub fn to_yaml(&self) -> String {
-        let pods = self.pods.iter().map(Object::Pod);
-        let objects: Vec<Object<'_>> = std::iter::once(Object::Secret(&self.owner))
-            .chain(pods)
-            .collect();
+        let secrets = std::iter::once(&self.owner).chain(&self.secrets);
+        let secrets = secrets.map(|secret| Object::Secret(Box::new(without_values(secret))));
+        let objects: Vec<Object<'_>> = secrets.chain(self.pods.iter().map(Object::Pod)).collect();
         let options = serde_saphyr::ser_options! { folded_wrap_chars: 4096 };
         serde_saphyr::to_string_multiple_with_options(&objects, options)
             .expect("Kubernetes objects are always valid YAML")
+    }
+}
+
+/// A Secret as it may be shown: of its values only the record.
+fn without_values(secret: &Secret) -> Secret {
+    let mut shown = secret.clone();
+    for (key, value) in shown.string_data.iter_mut().flatten() {
+        if key != labels::RECORD_KEY {
+            HIDDEN.clone_into(value);
+        }
+    }
+    shown
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("cluster", &self.cluster)
+            .field("objects", &self.to_yaml())
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
     }
 }

@@ -1,16 +1,16 @@
-//! The pod of one rank.
+//! The pods of a cluster: one template for all, then what tells them apart.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, EmptyDirVolumeSource, EnvVar, NodeAffinity, NodeSelector,
-    NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, ProjectedVolumeSource,
-    SecretProjection, Volume, VolumeProjection,
+    Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, Pod, PodSpec, PodTemplateSpec,
+    ProjectedVolumeSource, ResourceRequirements, SecretProjection, Volume, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::container::{self, PARTS_VOLUME, SHARED_VOLUME};
-use crate::{Amounts, ClusterName, Input, docker, labels, metadata, quantity};
+use crate::{Amounts, ClusterName, CompileError, Input, docker, labels, metadata, node_choice};
+use crate::{quantity, reserved};
 
 /// Name of the volume behind `/dev/shm`.
 const SHM_VOLUME: &str = "dshm";
@@ -18,56 +18,163 @@ const SHM_VOLUME: &str = "dshm";
 pub(crate) const GRACE_SECONDS: i64 = 30;
 /// Mode of the agent's parts: nobody changes them.
 const READ_ONLY: i32 = 0o444;
+/// The disk that every task has; asking for it asks for nothing.
+const DEFAULT_DISK: u64 = 256_000_000_000;
 
-pub(crate) fn pod(input: &Input<'_>, cluster: &ClusterName, rank: u32, amounts: Amounts) -> Pod {
-    let mut spec = PodSpec {
-        affinity: Some(affinity(&input.agent.architectures)),
-        // Task pods never talk to the API server.
-        automount_service_account_token: Some(false),
-        containers: vec![task_container(input, amounts)],
-        // The agent ends with 0 when the cluster is down; after a crash it comes back.
-        restart_policy: Some("OnFailure".to_owned()),
-        termination_grace_period_seconds: Some(GRACE_SECONDS),
-        volumes: Some(volumes(input, amounts)),
-        ..PodSpec::default()
-    };
-    docker::add(input, &mut spec);
-    let annotations = [
-        (
-            "kubectl.kubernetes.io/default-container",
-            labels::TASK_CONTAINER.to_owned(),
-        ),
-        (labels::DISPLAY_NAME, input.ids.cluster.clone()),
-        (labels::SPEC_HASH, spec_hash(&spec)),
-    ];
-    Pod {
-        metadata: ObjectMeta {
-            name: Some(cluster.pod(rank)),
-            namespace: Some(input.ids.namespace.clone()),
-            labels: Some(metadata::pod_labels(input, cluster, rank)),
-            annotations: Some(BTreeMap::from(
-                annotations.map(|(key, value)| (key.to_owned(), value)),
-            )),
-            ..ObjectMeta::default()
-        },
-        spec: Some(spec),
-        ..Pod::default()
+/// What is decided of the pods before they are built.
+pub(crate) struct Decisions {
+    /// What each asks for.
+    pub(crate) amounts: Amounts,
+    /// The image of the task container.
+    pub(crate) image: String,
+    /// A Secret with which its images are pulled.
+    pub(crate) pull_secret: Option<String>,
+}
+
+/// What the pods of a cluster have in common.
+pub(crate) struct Template {
+    metadata: ObjectMeta,
+    spec: PodSpec,
+}
+
+impl Template {
+    /// Builds the pod, lays the user's `pod_config` over it, and makes sure that it still is one.
+    pub(crate) fn new(
+        input: &Input<'_>,
+        cluster: &ClusterName,
+        decisions: Decisions,
+    ) -> Result<Self, CompileError> {
+        let own = spec(input, &decisions);
+        let changed = configured(input, &own)?;
+        let mut spec = changed.spec.unwrap_or_default();
+        reserved::check(&own, &spec)?;
+        docker::lend_mounts(&mut spec);
+        node_choice::narrow(input, &mut spec)?;
+        // Task pods do not talk to the API server, but for those that were given an identity.
+        let has_identity = spec.service_account_name.is_some();
+        spec.automount_service_account_token
+            .get_or_insert(has_identity);
+        if let Some(name) = decisions.pull_secret {
+            let pull = spec.image_pull_secrets.get_or_insert_default();
+            pull.push(LocalObjectReference { name });
+        }
+        let mut metadata = metadata::of_pods(input, cluster, changed.metadata.unwrap_or_default());
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(labels::SPEC_HASH.to_owned(), spec_hash(&spec));
+        Ok(Self { metadata, spec })
+    }
+
+    /// The image of the task container.
+    pub(crate) fn image(&self) -> String {
+        let task = self.spec.containers.iter();
+        let mut task = task.filter(|container| container.name == labels::TASK_CONTAINER);
+        task.next()
+            .and_then(|task| task.image.clone())
+            .unwrap_or_default()
+    }
+
+    /// The pod of a rank.
+    pub(crate) fn pod(&self, cluster: &ClusterName, rank: u32) -> Pod {
+        let mut metadata = self.metadata.clone();
+        metadata.name = Some(cluster.pod(rank));
+        metadata
+            .labels
+            .get_or_insert_default()
+            .extend(metadata::rank_labels(rank));
+        Pod {
+            metadata,
+            spec: Some(self.spec.clone()),
+            ..Pod::default()
+        }
     }
 }
 
-fn task_container(input: &Input<'_>, amounts: Amounts) -> Container {
-    let mut container =
-        container::agent_container(input, labels::TASK_CONTAINER, input.image(), &["run"]);
+/// The pod with the user's changes.
+fn configured(input: &Input<'_>, own: &PodSpec) -> Result<PodTemplateSpec, CompileError> {
+    let template = PodTemplateSpec {
+        metadata: None,
+        spec: Some(own.clone()),
+    };
+    if input.config.pod_config.is_empty() {
+        return Ok(template);
+    }
+    let pod = serde_json::to_value(template).expect("a pod is always valid JSON");
+    let pod = input.config.pod_config.apply(pod);
+    serde_json::from_value(pod).map_err(|error| CompileError::NoPod {
+        why: error.to_string(),
+    })
+}
+
+fn spec(input: &Input<'_>, decisions: &Decisions) -> PodSpec {
+    let mut spec = PodSpec {
+        containers: vec![task_container(input, decisions)],
+        init_containers: input.config.agent_image.as_deref().map(|image| {
+            let (name, task) = (labels::AGENT_CONTAINER, labels::TASK_CONTAINER);
+            vec![container::assembling_container(input, name, image, task)]
+        }),
+        // The agent ends with 0 when the cluster is down; after a crash it comes back.
+        restart_policy: Some("OnFailure".to_owned()),
+        service_account_name: input.config.service_account.clone(),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        volumes: Some(volumes(input, decisions.amounts)),
+        ..PodSpec::default()
+    };
+    docker::add(input, &mut spec);
+    spec
+}
+
+fn task_container(input: &Input<'_>, decisions: &Decisions) -> Container {
+    let (name, image) = (labels::TASK_CONTAINER, &decisions.image);
+    let amounts = decisions.amounts;
+    let mut container = match input.config.agent_image {
+        Some(_) => container::ready_container(input, name, image, &["run"]),
+        None => container::agent_container(input, name, image, &["run"]),
+    };
     container.env = Some(variables(input, amounts));
-    container.resources = Some(container::requests([
-        ("cpu", quantity::cpu(amounts.milli_cpu)),
-        ("memory", quantity::memory(amounts.bytes)),
-    ]));
+    container.resources = Some(resources(input, amounts));
     container
         .volume_mounts
         .get_or_insert_default()
         .push(container::mount(SHM_VOLUME, "/dev/shm"));
     container
+}
+
+/// What the task asks for, and what it may have at most where the configuration bounds it.
+fn resources(input: &Input<'_>, amounts: Amounts) -> ResourceRequirements {
+    let disk = input.resources.disk_bytes;
+    let disk = disk.filter(|bytes| *bytes != DEFAULT_DISK);
+    let named = |amounts: Amounts, disk: Option<u64>| {
+        let mut named = BTreeMap::from([
+            ("cpu", quantity::cpu(amounts.milli_cpu)),
+            ("memory", quantity::memory(amounts.bytes)),
+        ]);
+        if let Some(bytes) = disk {
+            named.insert("ephemeral-storage", quantity::memory(bytes));
+        }
+        named
+    };
+    let mut resources = container::requests(named(amounts, disk));
+    if let Some(milli) = input.config.limits_milli {
+        let times = |amount: u64| {
+            let product = u128::from(amount) * u128::from(milli) / 1000;
+            u64::try_from(product).unwrap_or(u64::MAX)
+        };
+        // A limit equal to the request makes the pod `Guaranteed`; a wider one is a multiple of what was
+        // asked for, whatever the pod requests on a node that it fills.
+        let base = match milli {
+            1000 => amounts,
+            _ => Amounts {
+                milli_cpu: input.resources.milli_cpu,
+                bytes: input.resources.memory_bytes,
+            },
+        };
+        let limits = Amounts {
+            milli_cpu: times(base.milli_cpu),
+            bytes: times(base.bytes),
+        };
+        resources.limits = Some(container::named(named(limits, disk.map(times))));
+    }
+    resources
 }
 
 fn variables(input: &Input<'_>, amounts: Amounts) -> Vec<EnvVar> {
@@ -122,31 +229,6 @@ pub(crate) fn empty_dir(name: &str, source: EmptyDirVolumeSource) -> Volume {
         name: name.to_owned(),
         empty_dir: Some(source),
         ..Volume::default()
-    }
-}
-
-/// Only nodes that can run the agent.
-fn affinity(architectures: &[String]) -> Affinity {
-    let is_in = |key: &str, values: Vec<String>| NodeSelectorRequirement {
-        key: key.to_owned(),
-        operator: "In".to_owned(),
-        values: Some(values),
-    };
-    let term = NodeSelectorTerm {
-        match_expressions: Some(vec![
-            is_in("kubernetes.io/os", vec!["linux".to_owned()]),
-            is_in("kubernetes.io/arch", architectures.to_vec()),
-        ]),
-        ..NodeSelectorTerm::default()
-    };
-    Affinity {
-        node_affinity: Some(NodeAffinity {
-            required_during_scheduling_ignored_during_execution: Some(NodeSelector {
-                node_selector_terms: vec![term],
-            }),
-            ..NodeAffinity::default()
-        }),
-        ..Affinity::default()
     }
 }
 

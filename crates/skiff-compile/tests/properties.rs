@@ -1,5 +1,7 @@
 //! What holds for every plan, whatever the task and the nodes.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use skiff_compile::{
     AgentBuild, Amounts, ClusterFacts, CompileError, Ids, Input, NodeFacts, Plan, Version, compile,
@@ -66,6 +68,8 @@ prop_compose! {
             kubelet: Version { major: 1, minor: 30 },
             capacity,
             allocatable,
+            labels: BTreeMap::new(),
+            addresses: Vec::new(),
         }
     }
 }

@@ -106,9 +106,8 @@ pub async fn down(
 }
 
 async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiError> {
-    let pods = cluster
-        .list::<Pod>(&format!("{}={}", labels::CLUSTER, skiff.id))
-        .await?;
+    let own = format!("{}={}", labels::CLUSTER, skiff.id);
+    let pods = cluster.list::<Pod>(&own).await?;
     for pod in &pods {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         if observe(pod, CONTAINERS) == PodState::Running {
@@ -122,6 +121,15 @@ async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiErr
     for pod in &pods {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         wait_gone(cluster, name, pod.metadata.uid.as_deref()).await;
+    }
+    for secret in cluster.list_metadata::<Secret>(&own).await? {
+        let name = secret.name.as_deref().unwrap_or_default();
+        // The owner goes last: without it nobody finds the rest.
+        if name != skiff.id {
+            cluster
+                .delete::<Secret>(name, secret.uid.as_deref())
+                .await?;
+        }
     }
     cluster
         .delete::<Secret>(&skiff.id, Some(&skiff.uid))

@@ -13,7 +13,7 @@ use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
 use crate::job::{JobError, Submission, Submitted, folder, submit};
 use crate::launchable::{NotLaunchable, launchable};
-use crate::provision::{CONTAINERS, ProvisionError, create, wait_running};
+use crate::provision::{CONTAINERS, ProvisionError, create, renew, wait_running};
 use crate::workdir::{self, WorkdirError};
 use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner};
 
@@ -185,7 +185,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         _ => None,
     };
     if let Some(existing) = &existing {
-        check_fit(&request, existing)?;
+        check_fit(&request, &plan, existing)?;
     }
     Ok(Prepared {
         request,
@@ -197,7 +197,11 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
 }
 
 /// Whether the task can run on the cluster of this name.
-fn check_fit(request: &LaunchRequest, existing: &SkiffCluster) -> Result<(), LaunchError> {
+fn check_fit(
+    request: &LaunchRequest,
+    plan: &Plan,
+    existing: &SkiffCluster,
+) -> Result<(), LaunchError> {
     let differs = |has: &str, wants: &str| {
         Err(LaunchError::Differs {
             name: request.cluster.clone(),
@@ -209,13 +213,14 @@ fn check_fit(request: &LaunchRequest, existing: &SkiffCluster) -> Result<(), Lau
     if request.config.enable_docker == DockerMode::All && record.docker == DockerMode::Off {
         return differs("no Docker", "Docker");
     }
-    match &request.task.first().image {
-        Some(image) if *image != record.image => differs(
+    let wanted = &plan.record.image;
+    if request.task.first().image.is_some() && *wanted != record.image {
+        return differs(
             &format!("the image {}", record.image),
-            &format!("the image {image}"),
-        ),
-        _ => Ok(()),
+            &format!("the image {wanted}"),
+        );
     }
+    Ok(())
 }
 
 /// Carries a prepared launch out.
@@ -289,6 +294,8 @@ async fn start(
         });
         create(cluster, plan, &request.agents).await?;
         wait_running(cluster, &pod, request.config.provision_timeout, reporter).await?;
+    } else if let Some(existing) = existing {
+        renew(cluster, plan, &existing.uid).await?;
     }
     reporter.event(Event::PodUp {
         cluster: request.cluster.clone(),

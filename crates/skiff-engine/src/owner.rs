@@ -36,6 +36,8 @@ pub(crate) async fn create(cluster: &Cluster, plan: &Plan) -> Result<String, Api
                 // Of two that take over at the same time, one is told to look again.
                 "resourceVersion": present.metadata.resource_version,
             },
+            // Secrets of an earlier launch that this one does not have.
+            "data": { labels::SECRETS_KEY: null },
             "stringData": plan.owner.string_data,
         });
         match cluster.patch::<Secret>(name, &patch).await {
@@ -60,13 +62,28 @@ pub(crate) async fn is_own(cluster: &Cluster, plan: &Plan) -> Result<bool, ApiEr
     Ok(present.is_some_and(|secret| launching(&secret) == launching(&plan.owner)))
 }
 
+/// Puts the secrets of a launch into the owner of a cluster that is up already.
+pub(crate) async fn renew_secrets(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
+    let texts = plan.owner.string_data.as_ref();
+    let secrets = texts.and_then(|texts| texts.get(labels::SECRETS_KEY));
+    let Some(secrets) = secrets else {
+        return Ok(());
+    };
+    let patch = serde_json::json!({ "stringData": { labels::SECRETS_KEY: secrets } });
+    let name = plan.cluster.as_str();
+    cluster.patch::<Secret>(name, &patch).await.map(drop)
+}
+
 /// Removes the cluster.
 pub(crate) async fn remove(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
+    // What cannot be deleted, for want of the right perhaps, goes with its owner.
     for pod in &plan.pods {
-        // One that cannot be deleted, for want of the right perhaps, goes with its owner.
-        let _ = cluster
-            .delete::<Pod>(pod.metadata.name.as_deref().unwrap_or_default(), None)
-            .await;
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let _ = cluster.delete::<Pod>(name, None).await;
+    }
+    for secret in &plan.secrets {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        let _ = cluster.delete::<Secret>(name, None).await;
     }
     cluster
         .delete::<Secret>(plan.cluster.as_str(), None)

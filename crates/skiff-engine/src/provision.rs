@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{Plan, labels};
 use skiff_kube::{ApiError, Cluster, Diagnosis, PodNews, PodState, PodUpdate, Waiting, observe};
 use skiff_schema::ProvisionTimeout;
@@ -14,7 +14,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::{AgentExecutable, Event, Reporter, agents, owner};
 
 /// The containers whose state decides, the task's own first.
-pub(crate) const CONTAINERS: &[&str] = &[labels::TASK_CONTAINER, labels::DOCKER_CONTAINER];
+pub(crate) const CONTAINERS: &[&str] = &[
+    labels::TASK_CONTAINER,
+    labels::DOCKER_CONTAINER,
+    labels::AGENT_CONTAINER,
+];
 
 /// How long a pod may be unschedulable, where the configuration does not say.
 const SCHEDULING: Duration = Duration::from_secs(10);
@@ -74,8 +78,53 @@ pub(crate) async fn create(
         owner::create(cluster, plan),
         agents::deliver(cluster, executables)
     )?;
+    put_secrets(cluster, plan, &owner_uid).await?;
     for pod in plan.pods(&owner_uid) {
         create_pod(cluster, &pod).await?;
+    }
+    Ok(())
+}
+
+/// Brings what a cluster that is up already has of secrets to what the launch gives.
+pub(crate) async fn renew(
+    cluster: &Cluster,
+    plan: &Plan,
+    owner_uid: &str,
+) -> Result<(), ProvisionError> {
+    owner::renew_secrets(cluster, plan).await?;
+    put_secrets(cluster, plan, owner_uid).await?;
+    Ok(())
+}
+
+/// Creates the plan's Secrets; those of an earlier launch get this one's values.
+async fn put_secrets(cluster: &Cluster, plan: &Plan, owner_uid: &str) -> Result<(), ApiError> {
+    for secret in plan.secrets(owner_uid) {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        loop {
+            match cluster.create(&secret).await {
+                Err(error) if error.is_conflict() => {}
+                result => {
+                    result?;
+                    break;
+                }
+            }
+            let patch = serde_json::json!({
+                "metadata": {
+                    "ownerReferences": secret.metadata.owner_references,
+                    "labels": secret.metadata.labels,
+                    "annotations": secret.metadata.annotations,
+                },
+                "stringData": secret.string_data,
+            });
+            match cluster.patch::<Secret>(name, &patch).await {
+                // It went with an older cluster of this name.
+                Err(error) if error.is_not_found() => {}
+                result => {
+                    result?;
+                    break;
+                }
+            }
+        }
     }
     Ok(())
 }

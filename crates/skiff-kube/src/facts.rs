@@ -59,6 +59,13 @@ fn node_facts(node: &Node) -> NodeFacts {
         kubelet: parse_version(&info.kubelet_version),
         capacity: amounts(status.capacity.as_ref()),
         allocatable: amounts(status.allocatable.as_ref()),
+        labels: node.metadata.labels.clone().unwrap_or_default(),
+        addresses: status
+            .addresses
+            .into_iter()
+            .flatten()
+            .map(|address| address.address)
+            .collect(),
     }
 }
 

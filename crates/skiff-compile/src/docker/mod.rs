@@ -2,7 +2,9 @@
 
 mod sidecar;
 
-use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, PodSecurityContext, PodSpec};
+use k8s_openapi::api::core::v1::{
+    Container, EmptyDirVolumeSource, PodSecurityContext, PodSpec, VolumeMount,
+};
 use skiff_proto::paths;
 use skiff_schema::DockerMode;
 
@@ -34,10 +36,14 @@ fn add_all(input: &Input<'_>, spec: &mut PodSpec) {
         .iter_mut()
         .find(|c| c.name == labels::TASK_CONTAINER);
     connect(task.expect("every pod has a task container"));
-    if input.facts.pod_version(&input.agent.architectures) >= NATIVE_SIDECARS {
+    if input
+        .facts
+        .pod_version(&input.agent.architectures, input.allowed_nodes())
+        >= NATIVE_SIDECARS
+    {
         let mut sidecar = sidecar::container(input, &["docker"]);
         sidecar.restart_policy = Some("Always".to_owned());
-        spec.init_containers = Some(vec![sidecar]);
+        spec.init_containers.get_or_insert_default().push(sidecar);
     } else {
         // Ended together with the task, it would be gone before the job is.
         let sidecar = sidecar::container(input, &["docker", "--until-marker"]);
@@ -52,6 +58,44 @@ fn add_all(input: &Input<'_>, spec: &mut PodSpec) {
         ..PodSecurityContext::default()
     });
     spec.termination_grace_period_seconds = Some(GRACE_SECONDS + DAEMON_GRACE_SECONDS);
+}
+
+/// Mounts in the sidecar what the user has mounted in the task: `docker run -v` means the daemon's
+/// own files. What the sidecar has at a path already stays, but for `/tmp`, which is the task's.
+pub(crate) fn lend_mounts(spec: &mut PodSpec) {
+    let init = spec.init_containers.iter_mut().flatten();
+    let mut task = Vec::new();
+    let mut daemon = None;
+    for container in spec.containers.iter_mut().chain(init) {
+        match container.name.as_str() {
+            labels::TASK_CONTAINER => task = container.volume_mounts.clone().unwrap_or_default(),
+            labels::DOCKER_CONTAINER => daemon = container.volume_mounts.as_mut(),
+            _ => {}
+        }
+    }
+    let Some(daemon) = daemon else {
+        return;
+    };
+    for mount in task {
+        let present = daemon
+            .iter_mut()
+            .find(|own| own.mount_path == mount.mount_path);
+        match present {
+            Some(own) if own.mount_path == "/tmp" && own.name == TMP_VOLUME => *own = mount,
+            None if may_be_lent(&mount) => daemon.push(mount),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// The daemon's own system must stay as it is.
+fn may_be_lent(mount: &VolumeMount) -> bool {
+    const SYSTEM: &[&str] = &[
+        "bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "skiff", "sys", "usr",
+        "var",
+    ];
+    let first = mount.mount_path.trim_start_matches('/').split('/').next();
+    first.is_some_and(|first| !first.is_empty() && !SYSTEM.contains(&first))
 }
 
 /// Tells the task container where the daemon is, and shares `/tmp` with it.

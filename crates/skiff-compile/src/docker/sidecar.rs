@@ -1,5 +1,7 @@
 //! The privileged sidecar that runs the Docker daemon. The only privileged container of a pod.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Container, SecurityContext};
 use skiff_proto::paths;
 
@@ -19,7 +21,10 @@ pub(super) fn container(input: &Input<'_>, arguments: &[&str]) -> Container {
     ]);
     // Written out: a namespace's LimitRange fills in its default where nothing is written, and a
     // task that just fits a node would no longer fit with Docker.
-    container.resources = Some(container::requests([("cpu", quantity::cpu(0))]));
+    container.resources = Some(container::requests(BTreeMap::from([(
+        "cpu",
+        quantity::cpu(0),
+    )])));
     container.security_context = Some(SecurityContext {
         privileged: Some(true),
         run_as_group: Some(0),
