@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import pathlib
-import re
 import shlex
 import shutil
 import socket
@@ -45,7 +44,7 @@ from sky.utils import config_utils, dag_utils, git, registry, schemas, volume
 
 KUBERNETES = schemas.get_config_schema()['properties']['kubernetes']['properties']
 KUBERNETES_KEYS = sorted(set(KUBERNETES) - {'context_configs'})
-# Of the key `features`, only what depends on the cluster; a cluster is assumed that has it.
+# What some clusters can do and others cannot: one is assumed that can.
 BY_CLUSTER = ('SPOT_INSTANCE', 'CUSTOM_NETWORK_TIER')
 LONGEST_ERROR = 200
 
@@ -249,19 +248,20 @@ def candidate(resources):
             accelerator_name(name): count for name, count in accelerators.items()},
         'instance_type': resources.instance_type,
         'infra': resources.infra.to_str(),
-        'image_id': resources.extract_docker_image() or next(iter(images.values()), None),
+        'image_id': resources.extract_docker_image() or next(iter(images.values()), '')
+        .removeprefix('docker:'),
         'disk_size': resources._disk_size,
         'disk_tier': resources.disk_tier and resources.disk_tier.value,
         'network_tier': resources.network_tier and resources.network_tier.value,
         'max_hourly_cost': resources.max_hourly_cost,
-        'use_spot': resources.use_spot,
+        'use_spot': resources.use_spot or None,
         'job_recovery': resources.job_recovery,
         'ports': resources.ports,
         'labels': resources.labels,
         'autostop': autostop(resources.autostop_config),
         'priority': resources.priority,
         'priority_class': resources.priority_class,
-        'docker_login': resources.docker_login_config is not None,
+        'docker_login': resources.docker_login_config is not None or None,
     })
 
 
@@ -304,7 +304,7 @@ def described(task):
     is_pool = bool(task.service and task.service.pool)
     file_mounts = dict(task.file_mounts or {})
     for path, storage in task.storage_mounts.items():
-        file_mounts[path] = plain(storage.to_yaml_config())
+        file_mounts[path] = tidy(storage.to_yaml_config())
     return plain({
         'name': task.name,
         'num_nodes': task.num_nodes,
@@ -321,7 +321,9 @@ def described(task):
         'config': first.cluster_config_overrides,
         'hooks': first.hooks,
         'event_callback': task.event_callback,
-        'api_server_access': None if task.api_server_access else 'none',
+        'inputs': task.inputs and {task.inputs: task.estimated_inputs_size_gigabytes},
+        'outputs': task.outputs and {task.outputs: task.estimated_outputs_size_gigabytes},
+        'api_server_access': None if task.api_server_access else False,
         'kubernetes': kubernetes_section(first),
     })
 
@@ -338,7 +340,7 @@ def tidy(value):
 def plain(mapping):
     """Without what says nothing."""
     return {key: tidy(value) for key, value in mapping.items()
-            if value is not None and value is not False and value not in ('', {}, [])}
+            if value is not None and value not in ('', {}, [])}
 
 
 def group(dag):
@@ -354,9 +356,7 @@ def group(dag):
 def told(error, folder):
     """The first line of an error, without colours and places."""
     message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-    message = re.sub(r'\x1b\[[0-9;]*m', '', message)
-    for place, name in ((str(folder), '.'), (str(HOME), '~')):
-        message = message.replace(place, name)
+    message = click.unstyle(message).replace(str(folder), '.').replace(str(HOME), '~')
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     text = ' '.join(lines[:1] + lines[1:][-1:] if lines and lines[0].endswith(':') else lines[:1])
     text = text or type(error).__name__
@@ -390,8 +390,8 @@ def main(cases_folder, recorded_file):
     results = [record(case) for case in Case.read_all(cases_folder)]
     with open(recorded_file, 'w', encoding='utf-8') as file:
         file.writelines(json.dumps(result, ensure_ascii=False) + '\n' for result in results)
-    accepted = sum(result['accepted'] for result in results)
-    print(f'{len(results)} cases: {accepted} accepted, {len(results) - accepted} refused')
+    refused = sum(not result['accepted'] for result in results)
+    print(f'{len(results)} cases, of which {refused} are refused')
 
 
 try:
