@@ -53,17 +53,6 @@ pub enum CompileError {
         /// What is wrong with it.
         why: String,
     },
-    /// A login of a registry lacks something.
-    #[error("the login of the registry is incomplete: `{place}` lacks {}", .missing.join(", "))]
-    IncompleteLogin {
-        /// Where the rest of it stands.
-        place: &'static str,
-        /// What is missing.
-        missing: Vec<&'static str>,
-    },
-    /// A login of a registry stands in two places.
-    #[error("the login of the registry stands partly in `envs` and partly in `secrets`")]
-    LoginInTwoPlaces,
 }
 
 impl CompileError {
@@ -81,15 +70,11 @@ impl CompileError {
                 "correct the names and addresses there, or add a label of the nodes".to_owned()
             }
             Self::AddressesUnknown => {
-                "name the nodes, or a label of theirs; or ask for the right to list nodes".to_owned()
+                "name the nodes, or a label of theirs; or ask for the right to list nodes"
+                    .to_owned()
             }
             Self::Reserved { .. } | Self::NoPod { .. } => {
                 "`skiff render` without it shows the pod that it changes".to_owned()
-            }
-            Self::IncompleteLogin { .. } | Self::LoginInTwoPlaces => {
-                "SKYPILOT_DOCKER_USERNAME, SKYPILOT_DOCKER_PASSWORD and SKYPILOT_DOCKER_SERVER belong \
-                 together: give all of them in `secrets`"
-                    .to_owned()
             }
         })
     }

@@ -73,7 +73,7 @@ impl Input<'_> {
 /// Turns a task into Kubernetes objects.
 pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
     let cluster = ClusterName::new(&input.ids.cluster, &input.ids.user_hash)?;
-    let login = Login::of(input.task)?;
+    let login = Login::of(input.task);
     let fit = fit::fit(input)?;
     let registry = login.as_ref().map(|login| login.secret(input, &cluster));
     let decisions = Decisions {

@@ -8,13 +8,11 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use skiff_schema::ResolvedTask;
 
-use crate::{ClusterName, CompileError, Input, metadata};
+use crate::{ClusterName, Input, metadata};
 
 const USERNAME: &str = "SKYPILOT_DOCKER_USERNAME";
 const PASSWORD: &str = "SKYPILOT_DOCKER_PASSWORD";
 const SERVER: &str = "SKYPILOT_DOCKER_SERVER";
-/// The variables of a login, all of which must be given in one place.
-const LOGIN: [&str; 3] = [USERNAME, PASSWORD, SERVER];
 
 /// A login of a registry.
 pub(crate) struct Login<'a> {
@@ -24,32 +22,18 @@ pub(crate) struct Login<'a> {
 }
 
 impl<'a> Login<'a> {
-    /// The login that a task gives, if it gives one.
-    pub(crate) fn of(task: &'a ResolvedTask) -> Result<Option<Self>, CompileError> {
+    /// The login that a task gives in its secrets or in its variables, if it gives one.
+    pub(crate) fn of(task: &'a ResolvedTask) -> Option<Self> {
         let env = |name: &str| task.envs.get(name).map(String::as_str);
         let secret = |name: &str| task.secrets.reveal_one(name);
-        let envs = LOGIN.map(env);
-        let secrets = LOGIN.map(secret);
-        let given = |values: &[Option<&str>]| values.iter().flatten().count();
-        let (place, values) = match (given(&envs), given(&secrets)) {
-            (0, 0) => return Ok(None),
-            (_, 0) => ("envs", envs),
-            (0, _) => ("secrets", secrets),
-            _ => return Err(CompileError::LoginInTwoPlaces),
+        let read = |value: &dyn Fn(&str) -> Option<&'a str>| {
+            Some(Self {
+                username: value(USERNAME)?,
+                password: value(PASSWORD)?,
+                server: plain(value(SERVER)?),
+            })
         };
-        if let [Some(username), Some(password), Some(server)] = values {
-            return Ok(Some(Self {
-                username,
-                password,
-                server: plain(server),
-            }));
-        }
-        let missing = LOGIN.into_iter().zip(values);
-        let missing = missing.filter(|(_, value)| value.is_none());
-        Err(CompileError::IncompleteLogin {
-            place,
-            missing: missing.map(|(name, _)| name).collect(),
-        })
+        read(&secret).or_else(|| read(&env))
     }
 
     /// An image of this registry, whether it names the registry or not.

@@ -1,30 +1,24 @@
 //! Trees of YAML as JSON, and JSON as trees without places.
 
-use serde_json::{Map, Number, Value as Json};
+use serde_json::Value as Json;
 
+use crate::json;
 use crate::source::Span;
 use crate::yaml::{Entry, Integer, Node, Value};
 
-/// A tree as JSON; what holds nothing is left out.
-pub(super) fn of(node: Node) -> Json {
-    match node.value {
-        Value::Null => Json::Null,
-        Value::Bool(value) => Json::Bool(value),
-        Value::Int(integer) => integer
-            .to_i64()
-            .map_or_else(|| Json::String(integer.to_string()), Json::from),
-        Value::Float(value) => Number::from_f64(value)
-            .map_or_else(|| Json::String(node.value.to_python_string()), Json::Number),
-        Value::Timestamp(_) => Json::String(node.value.to_python_string()),
-        Value::String(text) => Json::String(text),
-        Value::Sequence(items) => Json::Array(items.into_iter().map(of).collect()),
-        Value::Mapping(entries) => {
-            let written = entries
-                .into_iter()
-                .filter(|entry| entry.value.value != Value::Null)
-                .map(|entry| (entry.key.value.to_python_string(), of(entry.value)));
-            Json::Object(written.collect::<Map<_, _>>())
+/// A tree as JSON; fields that hold nothing are left out.
+pub(super) fn of(node: &Node) -> Json {
+    written(json::of_node(node))
+}
+
+fn written(json: Json) -> Json {
+    match json {
+        Json::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Json::Object(fields.map(|(key, value)| (key, written(value))).collect())
         }
+        Json::Array(items) => items.into_iter().map(written).collect(),
+        other => other,
     }
 }
 

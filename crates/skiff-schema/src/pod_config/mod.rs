@@ -48,7 +48,7 @@ impl PodConfig {
         if let Some(spec) = field_mut(&mut fragment, "spec") {
             aim(spec, &pod["spec"]);
         }
-        let mut pod = json::of(merge(json::node(pod), fragment));
+        let mut pod = json::of(&merge(json::node(pod), fragment));
         if let Some(spec) = pod.get_mut("spec").and_then(Json::as_object_mut)
             && spec.get("runtimeClassName") == Some(&Json::String(String::new()))
         {
@@ -65,36 +65,40 @@ fn aim(spec: &mut Node, pod_spec: &Json) {
             rename(container, TASK);
         }
     }
-    for (list, other) in [
-        ("containers", "initContainers"),
-        ("initContainers", "containers"),
-    ] {
-        if !has_docker(&pod_spec[other]) {
-            continue;
-        }
-        let Some(Node {
-            value: Value::Sequence(items),
-            ..
-        }) = field_mut(spec, list)
-        else {
-            continue;
-        };
-        let is_daemon =
-            |item: &mut Node| name(item).is_some_and(|name| [DOCKER, DIND].contains(&name));
-        let mut moved: Vec<Node> = items.extract_if(.., is_daemon).collect();
-        for container in &mut moved {
-            rename(container, DOCKER);
-        }
-        append(spec, other, moved);
+    let lists = ["containers", "initContainers"];
+    let Some(list) = lists.into_iter().find(|list| has_docker(&pod_spec[list])) else {
+        return;
+    };
+    let mut daemons = Vec::new();
+    for list in lists {
+        daemons.extend(take_daemons(spec, list));
     }
-    for list in ["containers", "initContainers"] {
-        if has_docker(&pod_spec[list]) {
-            for container in items_mut(spec, list) {
-                if name(container) == Some(DIND) {
-                    rename(container, DOCKER);
-                }
-            }
-        }
+    append(spec, list, daemons);
+}
+
+/// Takes what means the daemon out of a list.
+fn take_daemons(spec: &mut Node, list: &str) -> Vec<Node> {
+    let is_daemon = |item: &mut Node| name(item).is_some_and(|name| [DOCKER, DIND].contains(&name));
+    let Some(present) = field_mut(spec, list) else {
+        return Vec::new();
+    };
+    let Value::Sequence(items) = &mut present.value else {
+        return Vec::new();
+    };
+    let mut daemons: Vec<Node> = items.extract_if(.., is_daemon).collect();
+    // An empty list would be one more in the pod; an empty one of the user's own stays.
+    if items.is_empty() && !daemons.is_empty() {
+        remove(spec, list);
+    }
+    for container in &mut daemons {
+        rename(container, DOCKER);
+    }
+    daemons
+}
+
+fn remove(spec: &mut Node, list: &str) {
+    if let Value::Mapping(entries) = &mut spec.value {
+        entries.retain(|entry| !matches!(&entry.key.value, Value::String(key) if key == list));
     }
 }
 

@@ -26,7 +26,7 @@ fn tree(text: &str) -> Node {
 }
 
 fn merged(lower: &str, upper: &str) -> Json {
-    trees::of(merge(tree(lower), tree(upper)))
+    trees::of(&merge(tree(lower), tree(upper)))
 }
 
 fn pod() -> Json {
@@ -332,8 +332,8 @@ proptest! {
     #[test]
     fn an_empty_fragment_changes_nothing(lower in fragment()) {
         let lower = json!({ "spec": lower });
-        let found = trees::of(merge(trees::node(lower.clone()), tree("{}")));
-        prop_assert_eq!(found, trees::of(trees::node(lower)));
+        let found = trees::of(&merge(trees::node(lower.clone()), tree("{}")));
+        prop_assert_eq!(found, trees::of(&trees::node(lower)));
     }
 
     #[test]
@@ -342,7 +342,7 @@ proptest! {
     ) {
         let once = merge(trees::node(lower), trees::node(upper.clone()));
         let twice = merge(once.clone(), trees::node(upper));
-        prop_assert_eq!(trees::of(once), trees::of(twice));
+        prop_assert_eq!(trees::of(&once), trees::of(&twice));
     }
 
     #[test]
