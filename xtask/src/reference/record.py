@@ -8,6 +8,7 @@ replaced at one place, `without_the_world`. It must not decide anything by itsel
 
 import contextlib
 import copy
+import fnmatch
 import json
 import logging
 import os
@@ -43,7 +44,6 @@ from sky.utils import accelerator_registry, annotations, common_utils
 from sky.utils import config_utils, dag_utils, git, registry, schemas, volume
 
 KUBERNETES = schemas.get_config_schema()['properties']['kubernetes']['properties']
-KUBERNETES_KEYS = sorted(set(KUBERNETES) - {'context_configs'})
 # What some clusters can do and others cannot: one is assumed that can.
 BY_CLUSTER = ('SPOT_INSTANCE', 'CUSTOM_NETWORK_TIER')
 LONGEST_ERROR = 200
@@ -124,19 +124,17 @@ def ask_nobody(text, **_kwargs):
     raise click.ClickException(text)
 
 
-def end_with(make_task):
-    def ending(*args, **kwargs):
-        raise Launched(make_task(*args, **kwargs))
-    return ending
-
-
 def without_the_world():
     """Replaces what would ask a cluster, the internet, or a person."""
+    make_task = command._make_task_or_dag_from_entrypoint_with_overrides
+
+    def end_with_task(*args, **kwargs):
+        raise Launched(make_task(*args, **kwargs))
+
     replaced = [
         (socket.socket, 'connect', refuse_network),
         (click, 'confirm', ask_nobody),
-        (command, '_make_task_or_dag_from_entrypoint_with_overrides',
-         end_with(command._make_task_or_dag_from_entrypoint_with_overrides)),
+        (command, make_task.__name__, end_with_task),
         (sky_check, 'get_cached_enabled_clouds_or_refresh', lambda *_a, **_k: [clouds.Kubernetes()]),
         (kubernetes_utils, 'get_all_kube_context_names', lambda: AnyName()),
         (clouds.Kubernetes, '_unsupported_features_for_resources', unsupported_features),
@@ -274,15 +272,19 @@ def autostop(config):
 
 
 def kubernetes_section(resources):
-    """What the configuration says for the context of a candidate, the task's own part on top."""
+    """What the configuration says for a candidate, the task's own part on top; the changed pod."""
     context = resources.region
     own = resources.cluster_config_overrides
     section = {}
-    for key in KUBERNETES_KEYS:
+    for key in sorted(set(KUBERNETES) - {'context_configs'}):
         overrides = None if key in ('pod_config', 'custom_metadata') else own
         section[key] = skypilot_config.get_effective_region_config(
             cloud='kubernetes', region=context, keys=(key,), default_value=None,
             override_configs=overrides)
+    if isinstance(section['remote_identity'], dict):
+        fitting = [account for pattern, account in section['remote_identity'].items()
+                   if fnmatch.fnmatchcase(context or '', pattern)]
+        section['remote_identity'] = next(iter(fitting), None)
     section['custom_metadata'] = section['custom_metadata'] or {}
     config_utils.merge_k8s_configs(
         section['custom_metadata'],
@@ -294,7 +296,7 @@ def kubernetes_section(resources):
     valid, message = kubernetes_utils.check_pod_config(pod)
     if not valid:
         raise exceptions.InvalidCloudConfigs(f'Invalid pod_config. Details: {message}')
-    return plain(section)
+    return plain({**section, 'pod_config': section['pod_config'] and pod})
 
 
 def described(task):
