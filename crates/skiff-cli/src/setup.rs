@@ -42,7 +42,7 @@ impl Setup {
             namespace: None,
         };
         let name = Cluster::context_name(&selection);
-        let config = configuration::load(&self.environment, name.as_deref(), self.printer)?;
+        let config = configuration::load(&self.environment, name.as_deref(), &[], self.printer)?;
         selection.namespace = config.for_context(name.as_deref()).namespace;
         Ok((Cluster::connect(&selection).await?, config))
     }

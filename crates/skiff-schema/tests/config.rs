@@ -155,10 +155,10 @@ fn every_value_keeps_its_file_and_line() {
     let pause = entry(&config, here, "kubernetes.images.pause");
     assert_eq!(pause.value, "registry.k8s.io/pause:3.10.1");
     let docker = entry(&config, here, "kubernetes.enable_docker");
-    assert_eq!((docker.value, docker.note), (false.into(), None));
+    assert_eq!((docker.value, docker.default), (false.into(), None));
     let identity = entry(&config, here, "kubernetes.remote_identity");
     assert_eq!(identity.value, serde_json::Value::Null);
-    assert_eq!(identity.note.as_deref(), Some("no token"));
+    assert_eq!(identity.default, Some("no token"));
 }
 
 #[test]
@@ -251,7 +251,7 @@ allowed_clouds:
     let config = Config::merge([layer]);
     let jobs = entry(&config, None, "jobs.bucket");
     assert_eq!(
-        jobs.note.as_deref(),
+        jobs.ignored,
         Some("Skiff has no controller of that kind yet")
     );
 }

@@ -63,7 +63,7 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
         )
     } else {
         let context = Cluster::context_name(&Selection::default());
-        let config = configuration::load(&setup.environment, context.as_deref(), setup.printer)?;
+        let config = configuration::load(&setup.environment, context.as_deref(), &[], setup.printer)?;
         let namespace = config.for_context(context.as_deref()).namespace;
         (
             // No node is known, so none contradicts.

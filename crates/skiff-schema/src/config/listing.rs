@@ -30,8 +30,10 @@ pub struct ConfigEntry {
     pub value: Json,
     /// Where it comes from.
     pub origin: Origin,
-    /// What is to be known about it: why it changes nothing, or the default in words.
-    pub note: Option<String>,
+    /// Why it changes nothing, if it does not.
+    pub ignored: Option<&'static str>,
+    /// What holds where nobody wrote it, if words alone can say that.
+    pub default: Option<&'static str>,
 }
 
 /// Where a value comes from.
@@ -82,7 +84,7 @@ impl Config {
         {
             let flag = View::of(&self.flags).get(field.name);
             if let Some(node) = flag.or_else(|| View::of(&self.files).get(field.name)) {
-                listing.value(node, field.name, note_of(field));
+                listing.value(node, field.name, ignored_of(field));
             }
         }
         listing.entries
@@ -117,7 +119,7 @@ impl Listing<'_> {
                 (_, Form::Record(inner)) if field.effect == Effect::Acts => {
                     self.record(inner, written, &path);
                 }
-                (Some(node), _) => self.value(node, &path, note_of(field)),
+                (Some(node), _) => self.value(node, &path, ignored_of(field)),
                 (None, _) if field.effect == Effect::Acts && field.name != "context_configs" => {
                     self.entries.push(default_of(field, path));
                 }
@@ -127,17 +129,17 @@ impl Listing<'_> {
     }
 
     /// A value: mappings by key, lists as a whole where one place wrote them.
-    fn value(&mut self, node: &Node, path: &str, note: Option<&str>) {
+    fn value(&mut self, node: &Node, path: &str, ignored: Option<&'static str>) {
         match &node.value {
             Value::Mapping(entries) if !entries.is_empty() => {
                 for entry in entries {
                     let key = entry.key.value.to_python_string();
-                    self.value(&entry.value, &format!("{path}.{key}"), note);
+                    self.value(&entry.value, &format!("{path}.{key}"), ignored);
                 }
             }
             Value::Sequence(items) if self.is_of_parts(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.value(item, &format!("{path}[{index}]"), note);
+                    self.value(item, &format!("{path}[{index}]"), ignored);
                 }
             }
             _ => {
@@ -154,7 +156,8 @@ impl Listing<'_> {
                         json::of_node(node)
                     },
                     origin: self.config.origin(place),
-                    note: note.map(str::to_owned),
+                    ignored,
+                    default: None,
                 });
             }
         }
@@ -191,11 +194,12 @@ fn default_of(field: &Field, path: String) -> ConfigEntry {
         path,
         value: value.unwrap_or_default(),
         origin: Origin::Default,
-        note: words.map(str::to_owned),
+        ignored: None,
+        default: words,
     }
 }
 
-fn note_of(field: &Field) -> Option<&'static str> {
+fn ignored_of(field: &Field) -> Option<&'static str> {
     match field.effect {
         Effect::Ignored(why) => Some(why),
         Effect::Acts | Effect::Internal => None,
