@@ -85,8 +85,7 @@ pub(crate) fn check_record(
             _ => None,
         };
         let Some(field) = known else {
-            let name = entry.key.value.to_python_string();
-            let fault = unknown(record, &name, path, entry.key.span, findings);
+            let fault = unknown(record, &entry.key, path, findings);
             findings.faults.push(fault);
             continue;
         };
@@ -110,7 +109,11 @@ fn check_required(record: &'static Record, node: &Node, path: &Path<'_>, finding
     let is_missing = |field: &&Field| field.is_required && written.get(field.name).is_none();
     for field in record.fields.iter().filter(is_missing) {
         let name = field.name;
-        let fault = Fault::new(format!("`{path}` has no `{name}`")).at(node.span, "");
+        let message = match path.to_string().as_str() {
+            "" => format!("`{name}` is missing"),
+            path => format!("`{path}` has no `{name}`"),
+        };
+        let fault = Fault::new(message).at(node.span, "");
         let help = match field.example.lines().next() {
             Some(line) => format!("write `{line}`"),
             None => format!("`{name}` must be {}", field.form.what()),
@@ -120,16 +123,19 @@ fn check_required(record: &'static Record, node: &Node, path: &Path<'_>, finding
 }
 
 /// The fault of a field that does not exist.
-fn unknown(record: &Record, name: &str, path: &Path<'_>, span: Span, findings: &Findings) -> Fault {
+fn unknown(record: &Record, key: &Node, path: &Path<'_>, findings: &Findings) -> Fault {
+    let span = key.span;
     // Looking for the word that was meant is worth it only where it may be told.
     if findings.faults.len() >= MAX_FAULTS {
         return Fault::new("unknown field").at(span, "unknown");
     }
-    let path = path.key(name);
+    let name = key.value.to_python_string();
+    let path = path.key(&name);
     let fault = Fault::new(format!("unknown field `{path}`")).at(span, "unknown");
     let public = |field: &&Field| field.effect != Effect::Internal;
     let known = || record.fields.iter().filter(public).map(|field| field.name);
-    match words::similar(name, known()) {
+    let is_text = matches!(key.value, Value::String(_));
+    match words::similar(&name, known()).filter(|_| is_text) {
         Some(word) => fault.help(format!("did you mean `{word}`?")),
         None => {
             let known: Vec<&str> = known().collect();

@@ -60,7 +60,7 @@ pub(super) static STORAGE: Record = Record {
             "How it appears: mounted, copied before the job, or mounted with a cache that writes back later",
         )
         .default("MOUNT")
-        .example("mode: COPY"),
+        .example("mode: MOUNT_CACHED"),
         Field::new(
             "type",
             Form::Word(TYPES),

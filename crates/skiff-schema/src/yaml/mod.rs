@@ -22,5 +22,17 @@ pub use timestamp::{Time, Timestamp};
 pub(crate) use reader::{counted, read};
 pub(crate) use text::decode;
 
+use crate::faults::Faults;
+use crate::source::Source;
+
+/// Reads all documents of a text; `name` is for messages only.
+pub fn documents(name: &str, text: &str) -> Result<Vec<Node>, Faults> {
+    let mut faults = Vec::new();
+    match read(text, &mut faults) {
+        Some(documents) if faults.is_empty() => Ok(documents),
+        _ => Err(Faults::of(&Source::new(name, counted(text)), faults)),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use crate::faults::Fault;
 use crate::source::Span;
 
 /// Signs in the parser's complaints, and what they usually come from.
-const HELPS: [(&str, &str); 6] = [
+const HELPS: [(&str, &str); 9] = [
     (
         "mapping values are not allowed",
         "put a value that holds `: ` in quotes, or below `|`",
@@ -25,6 +25,18 @@ const HELPS: [(&str, &str); 6] = [
         "a value that begins with `*` or `&` must stand in quotes",
     ),
     ("flow", "is a bracket before this not closed?"),
+    (
+        "unexpected character",
+        "put a value that begins with this character in quotes",
+    ),
+    (
+        "block sequence entries are not allowed",
+        "begin the list on the line below its key",
+    ),
+    (
+        "<document start>",
+        "nothing may follow the document; a second one begins with a line `---`",
+    ),
 ];
 
 /// What the parser complains of at a byte of the text.
@@ -58,11 +70,15 @@ pub(super) fn tab(at: usize) -> Fault {
 
 /// A tag that no value has.
 pub(super) fn unknown_tag(tag: &Tag, span: Span) -> Fault {
-    let name = match tag.handle.as_str() {
-        "tag:yaml.org,2002:" => format!("!!{}", tag.suffix),
-        _ => tag.to_string(),
-    };
-    Fault::new(format!("the tag `{name}` is not known"))
+    Fault::new(format!("the tag `{}` is not known", tag_name(tag)))
         .at(span, "")
         .help("remove the tag")
+}
+
+/// A tag as users write it.
+pub(super) fn tag_name(tag: &Tag) -> String {
+    match tag.handle.as_str() {
+        "tag:yaml.org,2002:" => format!("!!{}", tag.suffix),
+        _ => tag.to_string(),
+    }
 }
