@@ -10,6 +10,7 @@ mod file;
 pub mod grammar;
 mod json;
 mod kubernetes;
+mod masking;
 mod mounts;
 mod overrides;
 mod path;

@@ -1,8 +1,11 @@
 //! Texts and places in them.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use miette::{MietteError, SourceCode, SourceSpan, SpanContents};
+
+use crate::masking::masked;
 
 /// Lines longer than this are not shown: the label of a fault in one becomes words.
 const LONGEST_SHOWN_LINE: usize = 500;
@@ -41,28 +44,46 @@ impl Span {
 }
 
 /// A named text that faults point into.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
-    name: Arc<str>,
-    /// As shown: control characters, which could drive a terminal, are replaced byte for byte.
-    shown: Arc<str>,
+#[derive(Clone)]
+pub(crate) struct Source(Arc<Text>);
+
+struct Text {
+    name: String,
+    text: String,
+    /// As shown, made when something is: without control characters, which could drive a terminal,
+    /// and without the values of secrets, all replaced byte for byte.
+    shown: OnceLock<String>,
+}
+
+/// The name alone: there may be secrets in a text.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.0.name).finish()
+    }
 }
 
 impl Source {
     pub(crate) fn new(name: &str, text: &str) -> Self {
-        Self {
-            name: name.into(),
-            shown: printable(text).into(),
-        }
+        Self(Arc::new(Text {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            shown: OnceLock::new(),
+        }))
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.0.name
+    }
+
+    fn shown(&self) -> &str {
+        let shown = || printable(&masked(&self.0.text));
+        self.0.shown.get_or_init(shown)
     }
 
     /// Line and column of a byte, both counted from 1, the column in characters.
     pub(crate) fn position(&self, offset: u32) -> (usize, usize) {
-        let before = self.shown.get(..offset as usize).unwrap_or(&self.shown);
+        let text = self.0.text.as_str();
+        let before = text.get(..offset as usize).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (
             before.matches('\n').count() + 1,
@@ -72,9 +93,8 @@ impl Source {
 
     /// Whether the lines of a span, and those beside it, are short enough to be shown.
     pub(crate) fn is_showable(&self, span: Span) -> bool {
-        let (before, rest) = self
-            .shown
-            .split_at((span.start as usize).min(self.shown.len()));
+        let text = self.0.text.as_str();
+        let (before, rest) = text.split_at((span.start as usize).min(text.len()));
         let length = (span.end - span.start) as usize;
         let (_, after) = rest.split_at(length.min(rest.len()));
         let lengths = |lines: &mut dyn Iterator<Item = &str>| -> Vec<usize> {
@@ -103,7 +123,7 @@ impl Sources {
     /// Appends a text and gives its first position.
     pub(crate) fn add(&mut self, source: Source) -> u32 {
         let start = self.end;
-        let length = u32::try_from(source.shown.len() + 1).unwrap_or(u32::MAX);
+        let length = u32::try_from(source.0.text.len() + 1).unwrap_or(u32::MAX);
         self.end = start.saturating_add(length);
         self.texts.push((start, source));
         start
@@ -141,12 +161,9 @@ impl SourceCode for Source {
         lines_before: usize,
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let inner = self
-            .shown
-            .as_ref()
-            .read_span(span, lines_before, lines_after)?;
+        let inner = self.shown().read_span(span, lines_before, lines_after)?;
         Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.name.to_string(),
+            self.name().to_owned(),
             inner.data(),
             *inner.span(),
             inner.line(),

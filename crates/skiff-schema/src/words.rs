@@ -12,10 +12,15 @@ pub(crate) fn similar<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     }
     let word = word.to_lowercase();
     known
-        .map(|known| (strsim::jaro_winkler(&word, &known.to_lowercase()), known))
+        .map(|known| (likeness(&word, &known.to_lowercase()), known))
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, known)| known)
+}
+
+/// How alike two words are: 1 for the same word.
+pub(crate) fn likeness(one: &str, other: &str) -> f64 {
+    strsim::jaro_winkler(one, other)
 }
 
 /// `a`, `b` and `c`, each in backquotes.

@@ -94,13 +94,18 @@ impl Task {
         View::of(&self.document).text("name")
     }
 
-    /// The variables without a value, which flags must give.
-    pub fn variables_without_value(&self) -> Vec<String> {
+    /// The variables that have no value until a flag gives them one.
+    pub fn open_variables(&self) -> impl Iterator<Item = String> {
         let envs = View::of(&self.document).view("envs").entries().iter();
-        let empty = envs.filter(|entry| entry.value.value == Value::Null);
-        empty
-            .map(|entry| entry.key.value.to_python_string())
-            .collect()
+        let open = envs.filter(|entry| entry.value.value == Value::Null);
+        open.map(|entry| entry.key.value.to_python_string())
+    }
+
+    /// Whether it declares a secret of this name, with a value or without one.
+    pub fn declares_secret(&self, name: &str) -> bool {
+        let variables = Variables::read(View::of(&self.document), &mut Vec::new());
+        let mut managed = variables.managed.iter();
+        variables.secrets.contains_key(name) || managed.any(|secret| secret.name == name)
     }
 
     /// The place of its name; of the task, where it has none.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use crate::faults::Fault;
+use crate::masking;
 use crate::source::Span;
 
 use super::mapping::MappingBuilder;
@@ -275,10 +276,9 @@ impl<'a> Reader<'a> {
             },
         };
         resolved.unwrap_or_else(|error| {
-            let fault = Fault::new(format!(
-                "`{text}` has the form of {} but is none",
-                error.kind
-            ));
+            let shown = self.shown(text);
+            let kind = error.kind;
+            let fault = Fault::new(format!("{shown} has the form of {kind} but is none"));
             self.faults.push(
                 fault
                     .at(span, "")
@@ -309,10 +309,28 @@ impl<'a> Reader<'a> {
             }
         };
         value.unwrap_or_else(|| {
-            let fault = Fault::new(format!("`{text}` is no value of the tag `{tag}`"));
+            let shown = self.shown(text);
+            let tag = syntax::tag_name(tag);
+            let fault = Fault::new(format!("{shown} is no value of the tag `{tag}`"));
             self.faults.push(fault.at(span, ""));
             Value::Null
         })
+    }
+
+    /// A scalar in a message; not itself within a key that may hold secrets.
+    fn shown(&self, text: &str) -> String {
+        let is_secret = self.open.iter().any(|open| match &open.kind {
+            Kind::Mapping {
+                key: Some(Key::Plain(key)),
+                ..
+            } => masking::is_secret(&key.value.to_python_string()),
+            _ => false,
+        });
+        if is_secret {
+            "this".to_owned()
+        } else {
+            format!("`{text}`")
+        }
     }
 
     fn check_collection_tag(&mut self, tag: Option<&Tag>, known: &[&str], span: Span) {
