@@ -252,6 +252,16 @@ fn a_fault_of_the_base_is_told_once_and_those_of_all_candidates_together() {
 }
 
 #[test]
+fn what_a_flag_could_mend_is_told_beside_what_it_could_not() {
+    let found = faults("{cpus: lots, infra: aws, image_id: ami-1}");
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = faults("{cpus: lots, instance_type: huge, zone: a, any_of: [{}, {cpus: 1}]}");
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = faults("{any_of: [{cpus: lots, any_of: []}], ordered: [{ordered: []}]}");
+    assert_eq!(found.len(), 4, "{found:?}");
+}
+
+#[test]
 fn more_candidates_than_anybody_writes_are_refused() {
     let accelerators: Vec<String> = (0..20).map(|index| format!("G{index}: 1")).collect();
     let entries = "{}, ".repeat(20);

@@ -159,7 +159,8 @@ impl AllowedNodes {
 }
 
 fn image(fields: View<'_>, name: &str) -> Option<String> {
-    parse_image(name, fields.text(name)?).ok()
+    let image = parse_image(fields.text(name)?).ok()?;
+    Some(image.to_owned())
 }
 
 fn docker(fields: View<'_>) -> (DockerMode, Option<String>) {

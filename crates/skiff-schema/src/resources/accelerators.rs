@@ -128,6 +128,10 @@ pub(super) fn parse(text: &str) -> Result<Accelerators, Problem> {
             help,
         ));
     }
+    if name.contains('$') {
+        let help = "variables are not replaced in `resources`: name it, or give it by `--gpus`";
+        return Err(Problem::new(format!("`{text}` is no accelerator"), help));
+    }
     if name.contains(is_odd) {
         return Err(wrong("is no accelerator"));
     }

@@ -111,7 +111,7 @@ fn of_container(image: &str) -> Result<&str, Problem> {
 }
 
 /// An image's name without `docker:`.
-pub(super) fn parse(text: &str) -> Result<&str, Problem> {
+pub(crate) fn parse(text: &str) -> Result<&str, Problem> {
     let text = text.trim();
     let image = text.strip_prefix("docker:").unwrap_or(text);
     let is_odd = |char: char| char.is_whitespace() || char.is_control();
@@ -120,11 +120,4 @@ pub(super) fn parse(text: &str) -> Result<&str, Problem> {
         return Err(Problem::new(format!("`{text}` is not an image"), help));
     }
     Ok(image)
-}
-
-/// An image's name without `docker:`, of the field or flag at `path`.
-pub(crate) fn parse_image(path: &str, text: &str) -> Result<String, Fault> {
-    parse(text)
-        .map(str::to_owned)
-        .map_err(|problem| problem.of(path))
 }

@@ -29,7 +29,7 @@ use crate::yaml::{Node, Value};
 use crate::{Accelerators, Choice, ResolvedResources, ResourceOverrides};
 
 pub use grammar::RESOURCES;
-pub(crate) use image::{IMAGE, parse_image};
+pub(crate) use image::{IMAGE, parse as parse_image};
 pub use infra::Infra;
 
 use infra::Place;
@@ -78,11 +78,14 @@ impl Resources {
                 .help("keep `any_of`, of which any will do, or `ordered`, of which the first that can be had is taken");
             faults.push(spec::at_keys(fault, fields, &["ordered", "any_of"]));
         }
+        let mut entries = |name| {
+            let node = fields.get(name)?;
+            Some(read_entries(node, &path.key(name), faults))
+        };
+        let (any_of, ordered) = (entries("any_of"), entries("ordered"));
         let is_ordered = ordered.is_some();
         let name = if is_ordered { "ordered" } else { "any_of" };
-        let entries = ordered.or(any_of).map_or(Vec::new(), |node| {
-            read_entries(node, &path.key(name), faults)
-        });
+        let entries = ordered.or(any_of).unwrap_or_default();
         let resources = Self {
             base,
             entries,

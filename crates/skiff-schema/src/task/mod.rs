@@ -21,7 +21,10 @@ use crate::substitute::{self, Substitution};
 use crate::view::View;
 use crate::volumes::Surroundings;
 use crate::yaml::{Entry, Node, Value};
-use crate::{ResolvedResources, ResolvedTask, TaskOverrides, json, mounts, service, volumes};
+use crate::{
+    ResolvedResources, ResolvedTask, ResourceOverrides, TaskOverrides, json, mounts, service,
+    volumes,
+};
 
 pub use grammar::TASK;
 
@@ -64,15 +67,13 @@ impl Task {
                 check::check_record(&TASK, entry, &Path::TOP, &mut findings);
             }
         }
-        faults.append(&mut findings.faults);
         let task = Self {
             document,
             source: Some(source),
-            remarks: findings.remarks,
+            remarks: std::mem::take(&mut findings.remarks),
         };
-        let mut between = Findings::default();
-        task.fill_in(None, &mut between);
-        faults.append(&mut between.faults);
+        task.fill_in(None, &mut findings);
+        faults.append(&mut findings.faults);
         task
     }
 
@@ -357,9 +358,12 @@ fn resources(
     let resources = resources.map_or_else(Resources::default, |node| {
         Resources::read(node, &path, findings)
     });
-    flags.map_or(Vec::new(), |flags| {
-        resources.resolve(&flags.resources, findings)
-    })
+    match flags {
+        Some(flags) => resources.resolve(&flags.resources, findings),
+        None if findings.faults.is_empty() => Vec::new(),
+        // A flag could mend what is found now; beside other faults, the file is changed anyhow.
+        None => resources.resolve(&ResourceOverrides::default(), findings),
+    }
 }
 
 /// Shell text that does something.
