@@ -29,6 +29,19 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Cluster(Box<ClusterCommand>),
+    /// Look at task files, without any cluster
+    Task(commands::task::TaskCommandArgs),
+    /// Show the configuration, and which line of which file says it
+    Config(commands::config::ConfigArgs),
+    /// Print a shell's completion script
+    Completion(commands::completion::CompletionArgs),
+}
+
+/// Commands that wait for others: for API servers, pods, processes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
     /// Launch a task: on a new cluster, or on the one of that name
     Launch(commands::launch::LaunchArgs),
     /// Run a task or command on an existing cluster: syncs the workdir, leaves setup out
@@ -47,6 +60,4 @@ pub(crate) enum Command {
     Render(commands::render::RenderArgs),
     /// Run a Kubernetes on this machine
     Local(commands::local::LocalArgs),
-    /// Print a shell's completion script
-    Completion(commands::completion::CompletionArgs),
 }

@@ -17,14 +17,26 @@ struct Candidate {
     variable: Option<&'static str>,
 }
 
-/// Reads every layer, the lowest first: the local cluster's own, the user's, the project's, then what `--config` says.
-/// Keys that change nothing are told.
+/// What all layers say together. Keys that change nothing are told.
 pub(crate) fn load(
     environment: &Environment,
     context: Option<&str>,
     flags: &[String],
     printer: Printer,
 ) -> Result<Config, CommandError> {
+    let layers = layers(environment, context, flags)?;
+    for warning in layers.iter().flat_map(|layer| &layer.warnings) {
+        printer.note(&format!("warning: {}", warning.message));
+    }
+    Ok(Config::merge(layers))
+}
+
+/// Reads every layer, the lowest first: the local cluster's own, the user's, the project's, then what `--config` says.
+pub(crate) fn layers(
+    environment: &Environment,
+    context: Option<&str>,
+    flags: &[String],
+) -> Result<Vec<ConfigLayer>, CommandError> {
     let mut layers = Vec::new();
     for candidate in candidates(environment, context) {
         layers.extend(read(&candidate)?);
@@ -32,10 +44,7 @@ pub(crate) fn load(
     for flag in flags {
         layers.push(read_flag(environment, flag)?);
     }
-    for warning in layers.iter().flat_map(|layer| &layer.warnings) {
-        printer.note(&format!("warning: {}", warning.message));
-    }
-    Ok(Config::merge(layers))
+    Ok(layers)
 }
 
 /// Finds what is wrong with `--config` where nothing needs what it says.

@@ -118,13 +118,11 @@ impl<'a> Rest<'a> {
     }
 
     fn value(&mut self) -> Option<String> {
-        match self.0.chars().next() {
-            Some(quote @ ('\'' | '"')) => self.quoted(quote),
-            _ => {
-                let line = self.skip_while(|char| !is_line_end(char));
-                Some(without_comment(line).trim_end().to_owned())
-            }
+        if let Some(quote @ ('\'' | '"')) = self.0.chars().next() {
+            return self.quoted(quote);
         }
+        let line = self.skip_while(|char| !is_line_end(char));
+        Some(without_comment(line).trim_end().to_owned())
     }
 
     /// A value in quotes, which may go over several lines.

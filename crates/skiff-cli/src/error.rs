@@ -147,6 +147,22 @@ impl CommandError {
         }
     }
 
+    /// What went wrong, with its causes, in one text without colours.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Faults(faults) => faults.to_string(),
+            Self::Failed { error, .. } => told(error.as_ref()).join(": "),
+        }
+    }
+
+    /// What the user can do about it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Faults(_) => None,
+            Self::Failed { hint, .. } => hint.as_deref(),
+        }
+    }
+
     /// The text for stderr; None where there is nothing to say.
     pub(crate) fn render(&self) -> Option<String> {
         match self {
@@ -200,20 +216,25 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)>
     chain
 }
 
+/// The error's and its sources' messages; foreign errors repeat their source, and once is enough.
+fn told(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for error in chain(error) {
+        let message = error.to_string();
+        if !messages.iter().any(|said| said.contains(&message)) {
+            messages.push(message);
+        }
+    }
+    messages
+}
+
 fn render_chain(error: &(dyn Error + 'static), hint: Option<&str>) -> String {
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let cyan = Style::new().bold().fg_color(Some(AnsiColor::Cyan.into()));
     let mut text = String::new();
-    let mut said = String::new();
-    for (depth, error) in chain(error).into_iter().enumerate() {
-        let message = error.to_string();
-        // Foreign errors repeat their source; once is enough.
-        if depth > 0 && said.contains(&message) {
-            continue;
-        }
+    for (depth, message) in told(error).into_iter().enumerate() {
         let label = if depth == 0 { "error" } else { "caused by" };
         let _ = writeln!(text, "{red}{label}:{red:#} {message}");
-        said.push_str(&message);
     }
     if let Some(hint) = hint {
         let _ = writeln!(text, "{cyan}hint:{cyan:#} {hint}");

@@ -1,6 +1,7 @@
 //! `skiff`: launches tasks on Kubernetes. This crate is the terminal; it decides nothing about Kubernetes.
 
 mod agent;
+mod candidates;
 mod cli;
 mod commands;
 mod configuration;
@@ -22,7 +23,7 @@ use clap::Parser;
 use skiff_engine::Interrupt;
 use skiff_proto::ExitStatus;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, ClusterCommand, Command};
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::printer::Printer;
@@ -33,6 +34,27 @@ fn main() -> ExitCode {
     let environment = Environment::read();
     start_logging(&environment);
     let printer = Printer;
+    let result = match cli.command {
+        Command::Cluster(command) => Ok(wait_for(*command, cli.context, environment, printer)),
+        Command::Task(args) => commands::task::run(&args, &environment, printer),
+        Command::Config(args) => commands::config::run(&args, cli.context, &environment, printer)
+            .map(|()| ExitStatus::Success),
+        Command::Completion(args) => {
+            commands::completion::run(&args, printer);
+            Ok(ExitStatus::Success)
+        }
+    };
+    let status = result.unwrap_or_else(|error| report(&error, printer));
+    ExitCode::from(status.code())
+}
+
+/// Runs a command that waits for others, until it ends or the user insists that it does.
+fn wait_for(
+    command: ClusterCommand,
+    context: Option<String>,
+    environment: Environment,
+    printer: Printer,
+) -> ExitStatus {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -43,10 +65,10 @@ fn main() -> ExitCode {
             environment,
             printer,
             interrupt: interrupt.clone(),
-            context: cli.context.clone(),
+            context,
         };
         tokio::select! {
-            result = commands::run(cli.command, &setup) => match result {
+            result = commands::run(command, &setup) => match result {
                 Ok(status) => status,
                 Err(error) => report(&error, printer),
             },
@@ -55,7 +77,7 @@ fn main() -> ExitCode {
     });
     // A file that is still being read must not hold the command back.
     runtime.shutdown_background();
-    ExitCode::from(status.code())
+    status
 }
 
 fn report(error: &CommandError, printer: Printer) -> ExitStatus {

@@ -36,15 +36,37 @@ impl Setup {
         &self,
         context: Option<&str>,
     ) -> Result<(Cluster, Config), CommandError> {
+        let (selection, config) = self.select(context, &[])?;
+        Ok((Cluster::connect(&selection).await?, config))
+    }
+
+    /// The same for a task: with `--config` on top of the configuration, and only where that lets tasks run.
+    pub(crate) async fn connect_for_task(
+        &self,
+        context: Option<&str>,
+        flags: &[String],
+    ) -> Result<(Cluster, Config), CommandError> {
+        let (selection, config) = self.select(context, flags)?;
+        if let Some(name) = Cluster::context_name(&selection) {
+            check_allowed(&name, &config)?;
+        }
+        Ok((Cluster::connect(&selection).await?, config))
+    }
+
+    fn select(
+        &self,
+        context: Option<&str>,
+        flags: &[String],
+    ) -> Result<(Selection, Config), CommandError> {
         let context = context.or(self.context.as_deref()).map(str::to_owned);
         let mut selection = Selection {
             context,
             namespace: None,
         };
         let name = Cluster::context_name(&selection);
-        let config = configuration::load(&self.environment, name.as_deref(), &[], self.printer)?;
+        let config = configuration::load(&self.environment, name.as_deref(), flags, self.printer)?;
         selection.namespace = config.for_context(name.as_deref()).namespace;
-        Ok((Cluster::connect(&selection).await?, config))
+        Ok((selection, config))
     }
 
     /// Asks, unless the user has said yes beforehand; an error where nobody can answer.
@@ -63,4 +85,25 @@ impl Setup {
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.printer)
     }
+}
+
+/// Refuses a context that is not among those that the configuration allows.
+fn check_allowed(context: &str, config: &Config) -> Result<(), CommandError> {
+    let Some(allowed) = config.allowed_contexts() else {
+        return Ok(());
+    };
+    if allowed.names.iter().any(|name| name == context) {
+        return Ok(());
+    }
+    let names = match allowed.names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    Err(CommandError::failure(
+        format!(
+            "tasks may not run in the context `{context}`: `kubernetes.allowed_contexts` allows {names} ({})",
+            allowed.origin
+        ),
+        Some("choose one with `--infra k8s/CONTEXT`, or add the context to the list".to_owned()),
+    ))
 }

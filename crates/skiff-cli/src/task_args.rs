@@ -106,7 +106,7 @@ impl Given<'_> {
         task: &Task,
         priority: Option<&str>,
     ) -> Result<ResolvedTask, CommandError> {
-        let (envs, secrets) = self.variables.for_task(|name| declares(task, name));
+        let (envs, secrets) = self.variables.for_task(|name| task.declares_secret(name));
         Ok(task.resolve(&TaskOverrides {
             name: self.args.name.clone(),
             workdir: self.args.workdir.clone(),
@@ -132,7 +132,7 @@ impl Given<'_> {
             ));
         }
         let resolve = |task: &Task| {
-            let (envs, secrets) = self.variables.for_task(|name| declares(task, name));
+            let (envs, secrets) = self.variables.for_task(|name| task.declares_secret(name));
             Ok(task.resolve(&TaskOverrides {
                 workdir: self.args.workdir.clone(),
                 git_url: self.args.git_url.clone(),
@@ -150,9 +150,4 @@ impl Given<'_> {
             || self.args.num_nodes.is_some()
             || self.args.resources.overrides(None) != ResourceOverrides::default()
     }
-}
-
-/// Whether a task has a secret of this name.
-fn declares(_task: &Task, _name: &str) -> bool {
-    false
 }

@@ -20,7 +20,7 @@ pub(crate) struct VariableArgs {
     /// A dotenv file of variables; `--env` wins over it. What the task declares in `secrets` becomes a secret
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// A variable whose value nobody may see. `NAME` alone keeps it out of the shell's history too
+    /// A variable whose value shows nowhere; `NAME` alone takes it from the environment, past the shell's history
     #[arg(long, value_name = "NAME[=VALUE]")]
     secret: Vec<Variable>,
     /// A dotenv file of secrets; `--secret` wins over it

@@ -140,7 +140,7 @@ impl LaunchError {
 
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
-    let notes = launchable(&request.task)?;
+    let notes = launchable(&request.task, &request.config)?;
     if let Some(Workdir::Folder(workdir)) = &request.task.workdir {
         workdir::check(&PathBuf::from(workdir))?;
     }

@@ -4,7 +4,10 @@
 
 use std::fmt;
 
-use skiff_schema::{FileKind, FileMount, ResolvedResources, ResolvedTask, Task, TaskFile, Workdir};
+use skiff_schema::{
+    DockerMode, FileKind, KubernetesConfig, ResolvedResources, ResolvedTask, Task, TaskFile,
+    Workdir,
+};
 use thiserror::Error;
 
 /// How many paths of a long list are named.
@@ -87,11 +90,15 @@ pub fn only_task(file: &TaskFile) -> Result<&Task, NotLaunchable> {
 }
 
 /// Whether a task can become a cluster with its first resources; then what of it will not be acted on.
-pub fn launchable(task: &ResolvedTask) -> Result<Vec<String>, NotLaunchable> {
+pub fn launchable(
+    task: &ResolvedTask,
+    config: &KubernetesConfig,
+) -> Result<Vec<String>, NotLaunchable> {
     let mut obstacles = Obstacles::default();
     obstacles.roles(task);
     obstacles.job(task);
     obstacles.files(task);
+    obstacles.configuration(task, config);
     obstacles.end()?;
     Ok(notes(task))
 }
@@ -157,9 +164,9 @@ impl Obstacles {
                 "`--gpus none` runs the task without",
             );
         }
-        if let Some(Workdir::Git { url, .. }) = &task.workdir {
+        if let Some(Workdir::Git { .. }) = &task.workdir {
             self.add(
-                format!("`workdir` is the git repository {url}: this version of Skiff syncs local folders only"),
+                "`workdir` is a git repository: this version of Skiff syncs local folders only",
                 "clone it and name the folder with --workdir, or clone it in `setup`",
             );
         }
@@ -176,29 +183,45 @@ impl Obstacles {
         }
     }
 
+    /// What the configuration asks for, that of the task included.
+    fn configuration(&mut self, task: &ResolvedTask, config: &KubernetesConfig) {
+        if config.enable_docker == DockerMode::Build {
+            self.add(
+                "`enable_docker: BUILD` is not there in this version of Skiff",
+                "`enable_docker: ALL` builds images too, with a privileged sidecar",
+            );
+        }
+        if config.docker_cache_volume.is_some() {
+            self.add(
+                "`enable_docker.cache_volume` is not there in this version of Skiff",
+                "leave it out: each cluster builds its own cache",
+            );
+        }
+        let hooks = task.config.to_json();
+        if hooks
+            .get("hooks")
+            .and_then(|hooks| hooks.as_array())
+            .is_some_and(|hooks| !hooks.is_empty())
+        {
+            self.add(
+                "`config.hooks`: this version of Skiff runs no hooks when a cluster goes",
+                "leave them out, and do their work at the end of `run`",
+            );
+        }
+    }
+
     /// What appears in the pod beside the workdir.
     fn files(&mut self, task: &ResolvedTask) {
-        let mounts: Vec<String> = task
-            .file_mounts
-            .iter()
-            .map(|(path, mount)| match mount {
-                FileMount::Local(source) | FileMount::Cloud(source) => format!("{path} ({source})"),
-                FileMount::Storage(_) => format!("{path} (a bucket)"),
-            })
-            .collect();
-        if !mounts.is_empty() {
+        // Addresses and paths are not quoted: variables in them may have been secrets.
+        if !task.file_mounts.is_empty() {
             self.add(
-                format!(
-                    "`file_mounts` is not supported in this version of Skiff: {}",
-                    listed(&mounts)
-                ),
+                "`file_mounts` is not there in this version of Skiff",
                 "put small files into the workdir, and fetch large ones in `setup`",
             );
         }
-        let volumes: Vec<&str> = task.volumes.keys().map(String::as_str).collect();
-        if !volumes.is_empty() {
+        if !task.volumes.is_empty() {
             self.add(
-                format!("`volumes` is not supported in this version of Skiff: {}", listed(&volumes)),
+                "`volumes` is not there in this version of Skiff",
                 "`config.kubernetes.pod_config` mounts a volume claim that exists: `spec.volumes`, and \
                  `volumeMounts` of the container `ray-node`",
             );
@@ -251,13 +274,12 @@ fn is_best_network(resources: &ResolvedResources) -> bool {
 }
 
 /// The first of these, and how many more there are.
-fn listed(names: &[impl AsRef<str>]) -> String {
-    let named: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
-    let more = names.len() - named.len();
-    let named = named.join(", ");
+fn listed(all: &[impl AsRef<str>]) -> String {
+    let first: Vec<&str> = all.iter().take(NAMED).map(AsRef::as_ref).collect();
+    let (text, more) = (first.join(", "), all.len() - first.len());
     if more == 0 {
-        named
+        text
     } else {
-        format!("{named} and {more} more")
+        format!("{text} and {more} more")
     }
 }

@@ -79,7 +79,12 @@ impl<'p> Lab<'p> {
              config:\n  kubernetes:\n    enable_docker: {docker}\n\
              run: |\n  {run}\n  {PRINT_MARKER}\n"
         );
-        let file = self.folder()?.join(format!("{name}.yaml"));
+        self.write(&format!("{name}.yaml"), &text)
+    }
+
+    /// Writes a file and gives its path.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<String> {
+        let file = self.folder()?.join(name);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file.to_string_lossy().into_owned())
     }

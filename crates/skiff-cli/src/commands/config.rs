@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 use skiff_kube::{Cluster, Selection};
-use skiff_schema::{ConfigEntry, ConfigLayer, Fault};
+use skiff_schema::{Config, ConfigEntry, ConfigLayer, Fault};
 
 use crate::configuration;
 use crate::environment::Environment;
@@ -75,7 +75,8 @@ pub(crate) fn run(
         context,
         namespace: None,
     });
-    let config = configuration::load(environment, context.as_deref(), &args.config, printer)?;
+    let layers = configuration::layers(environment, context.as_deref(), &args.config)?;
+    let config = Config::merge(layers);
     let mut entries = config.entries(context.as_deref());
     for key in &args.keys {
         if !entries.iter().any(|entry| is_in(entry, key)) {

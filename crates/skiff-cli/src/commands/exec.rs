@@ -13,11 +13,11 @@ use crate::task_args::TaskArgs;
 pub(crate) struct ExecArgs {
     /// Name of the cluster
     cluster: String,
-    #[command(flatten)]
-    task: TaskArgs,
     /// Do not wait for the job
     #[arg(short, long)]
     detach_run: bool,
+    #[command(flatten)]
+    task: TaskArgs,
 }
 
 pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
@@ -31,7 +31,9 @@ pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, Com
         ));
     }
     let task = args.task.resolve(None)?;
-    let (cluster, _) = setup.connect(task.context()).await?;
+    let (cluster, _) = setup
+        .connect_for_task(task.context(), args.task.config())
+        .await?;
     let request = ExecRequest {
         cluster: args.cluster.clone(),
         task,

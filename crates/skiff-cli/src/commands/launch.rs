@@ -2,11 +2,12 @@
 
 use clap::Args;
 use skiff_compile::AgentBuild;
-use skiff_engine::{LaunchRequest, Prepared, launch, prepare};
+use skiff_engine::{LaunchRequest, Prepared, launch};
 use skiff_proto::ExitStatus;
-use skiff_schema::ResolvedTask;
+use skiff_schema::{Infra, ResolvedTask};
 
 use crate::agent::agents;
+use crate::candidates::{self, Candidate};
 use crate::commands::conclude;
 use crate::error::CommandError;
 use crate::setup::Setup;
@@ -17,9 +18,6 @@ use crate::variables::without_secrets;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct LaunchArgs {
-    #[command(flatten)]
-    task: TaskArgs,
-
     /// Priority of the job, where jobs are queued: -1000 to 1000, or the name of a class
     #[arg(long, help_heading = "Task", allow_hyphen_values = true)]
     priority: Option<String>,
@@ -38,34 +36,39 @@ pub(crate) struct LaunchArgs {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    task: TaskArgs,
 }
 
 pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
     let task = args.task.resolve(args.priority.as_deref())?;
     let agents = agents()?;
-    let (cluster, config) = setup.connect(task.context()).await?;
     let user = setup.user();
     let name = args.cluster.unwrap_or_else(|| made_up_name(&user.name));
-    let request = LaunchRequest {
+    let request = |task, config| LaunchRequest {
         cluster: name.clone(),
-        config: config.for_task(Some(&cluster.context), &task.config),
+        config,
         task,
-        user,
-        agents,
+        user: user.clone(),
+        agents: agents.clone(),
         command: command_line(),
         now: jiff::Timestamp::now().to_string(),
         no_setup: args.no_setup,
         detach: args.detach_run,
     };
-    let preparing = prepare(&cluster, request.clone());
-    let Some(prepared) = setup.interrupt.unless(Box::pin(preparing)).await else {
+    let preparing = candidates::first(setup, &task, args.task.config(), request);
+    let Some(chosen) = setup.interrupt.unless(Box::pin(preparing)).await else {
         return Ok(ExitStatus::Interrupted);
     };
-    let prepared = prepared?;
+    let Candidate {
+        cluster,
+        prepared,
+        index,
+    } = chosen?;
     if prepared.existing.is_none() && (args.dryrun || !args.yes) {
         setup
             .printer
-            .note(&considered(&request.task, &cluster.context));
+            .note(&considered(&task, index, &cluster.context));
     }
     if args.dryrun {
         explain_dryrun(setup, &prepared, &name);
@@ -103,26 +106,30 @@ fn explain_dryrun(setup: &Setup, prepared: &Prepared, name: &str) {
     });
 }
 
-/// The one candidate, as SkyPilot's optimizer shows it.
-fn considered(task: &ResolvedTask, context: &str) -> String {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "CPUs and gigabytes, shown with at most three decimals"
-    )]
-    let (cpus, memory) = (
-        task.first().milli_cpu as f64 / 1e3,
-        task.first().memory_bytes as f64 / 1e9,
-    );
-    let memory = (memory * 1e3).round() / 1e3;
-    let row = vec![
-        format!("Kubernetes ({context})"),
-        format!("{cpus}CPU--{memory}GB"),
-        cpus.to_string(),
-        memory.to_string(),
-        "-".to_owned(),
-        "0.00".to_owned(),
-        "✔".to_owned(),
-    ];
+/// The candidates, as SkyPilot's optimizer shows them.
+fn considered(task: &ResolvedTask, chosen: usize, context: &str) -> String {
+    let rows = task.resources.iter().enumerate().map(|(index, resources)| {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "CPUs and gigabytes, shown with at most three decimals"
+        )]
+        let (cpus, memory) = (
+            resources.milli_cpu as f64 / 1e3,
+            resources.memory_bytes as f64 / 1e9,
+        );
+        let memory = (memory * 1e3).round() / 1e3;
+        let named = resources.infra.as_ref().and_then(Infra::context);
+        let gpus = resources.accelerators.as_ref();
+        vec![
+            format!("Kubernetes ({})", named.unwrap_or(context)),
+            format!("{cpus}CPU--{memory}GB"),
+            cpus.to_string(),
+            memory.to_string(),
+            gpus.map_or_else(|| "-".to_owned(), ToString::to_string),
+            "0.00".to_owned(),
+            if index == chosen { "✔" } else { "" }.to_owned(),
+        ]
+    });
     let head = [
         "INFRA", "INSTANCE", "vCPUs", "Mem(GB)", "GPUS", "COST ($)", "CHOSEN",
     ];
@@ -130,7 +137,7 @@ fn considered(task: &ResolvedTask, context: &str) -> String {
     let plural = if nodes == 1 { "" } else { "s" };
     format!(
         "Considered resources ({nodes} node{plural}):\n{}",
-        table(&head, [row]).trim_end()
+        table(&head, rows).trim_end()
     )
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod completion;
+pub(crate) mod config;
 pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod launch;
@@ -10,34 +11,34 @@ pub(crate) mod logs;
 pub(crate) mod queue;
 pub(crate) mod render;
 pub(crate) mod status;
+pub(crate) mod task;
 
 use skiff_engine::Outcome;
 use skiff_proto::ExitStatus;
 
-use crate::cli::Command;
+use crate::cli::ClusterCommand;
 use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::setup::Setup;
 
 /// Runs one command. Those that have something to undo or to say watch for the interrupt themselves; the others
 /// just stop.
-pub(crate) async fn run(command: Command, setup: &Setup) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(
+    command: ClusterCommand,
+    setup: &Setup,
+) -> Result<ExitStatus, CommandError> {
     match command {
-        Command::Launch(args) => Box::pin(launch::run(args, setup)).await,
-        Command::Exec(args) => Box::pin(exec::run(args, setup)).await,
-        Command::Logs(args) => Box::pin(logs::run(args, setup)).await,
-        Command::Local(args) => Box::pin(local::run(args, setup))
+        ClusterCommand::Launch(args) => Box::pin(launch::run(args, setup)).await,
+        ClusterCommand::Exec(args) => Box::pin(exec::run(args, setup)).await,
+        ClusterCommand::Logs(args) => Box::pin(logs::run(args, setup)).await,
+        ClusterCommand::Local(args) => Box::pin(local::run(args, setup))
             .await
             .map(|()| ExitStatus::Success),
-        Command::Queue(args) => until_interrupted(setup, queue::run(args, setup)).await,
-        Command::Status(args) => until_interrupted(setup, status::run(args, setup)).await,
-        Command::Cancel(args) => until_interrupted(setup, cancel::run(args, setup)).await,
-        Command::Down(args) => until_interrupted(setup, down::run(args, setup)).await,
-        Command::Render(args) => until_interrupted(setup, render::run(args, setup)).await,
-        Command::Completion(args) => {
-            completion::run(&args, setup.printer);
-            Ok(ExitStatus::Success)
-        }
+        ClusterCommand::Queue(args) => until_interrupted(setup, queue::run(args, setup)).await,
+        ClusterCommand::Status(args) => until_interrupted(setup, status::run(args, setup)).await,
+        ClusterCommand::Cancel(args) => until_interrupted(setup, cancel::run(args, setup)).await,
+        ClusterCommand::Down(args) => until_interrupted(setup, down::run(args, setup)).await,
+        ClusterCommand::Render(args) => until_interrupted(setup, render::run(args, setup)).await,
     }
 }
 

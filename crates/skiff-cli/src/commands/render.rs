@@ -2,6 +2,7 @@
 
 use clap::Args;
 use skiff_compile::{AgentBuild, ClusterFacts, Ids, Input, Version, compile};
+use skiff_engine::launchable;
 use skiff_kube::{Cluster, Selection};
 
 use crate::agent::agents;
@@ -15,14 +16,14 @@ use crate::task_args::TaskArgs;
     after_help = "Contacts no cluster unless --context or --infra names one. The Secrets that carry the agent are left out."
 )]
 pub(crate) struct RenderArgs {
-    #[command(flatten)]
-    task: TaskArgs,
     /// Name of the cluster
     #[arg(short, long, default_value = "skiff")]
     cluster: String,
     /// Version of Kubernetes to render for, where no cluster is asked
     #[arg(long, value_name = "MAJOR.MINOR", default_value = "1.30", value_parser = version)]
     kubernetes_version: Version,
+    #[command(flatten)]
+    task: TaskArgs,
 }
 
 fn version(text: &str) -> Result<Version, String> {
@@ -54,7 +55,7 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
     let task = args.task.resolve(None)?;
     let asked = task.context().or(setup.context.as_deref());
     let (facts, namespace, config, context) = if asked.is_some() {
-        let (cluster, config) = setup.connect(asked).await?;
+        let (cluster, config) = setup.connect_for_task(asked, args.task.config()).await?;
         (
             cluster.facts().await?,
             cluster.namespace,
@@ -63,7 +64,9 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
         )
     } else {
         let context = Cluster::context_name(&Selection::default());
-        let config = configuration::load(&setup.environment, context.as_deref(), &[], setup.printer)?;
+        let flags = args.task.config();
+        let config =
+            configuration::load(&setup.environment, context.as_deref(), flags, setup.printer)?;
         let namespace = config.for_context(context.as_deref()).namespace;
         (
             // No node is known, so none contradicts.
@@ -79,10 +82,11 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
     let agents = agents()?;
     let architectures: Vec<&str> = agents.iter().map(|agent| agent.architecture).collect();
     let user = setup.user();
-    let plan = compile(&Input {
+    let config = config.for_task(Some(&context), &task.config);
+    let mut plan = compile(&Input {
         task: &task,
         resources: task.first(),
-        config: &config.for_task(Some(&context), &task.config),
+        config: &config,
         facts: &facts,
         ids: &Ids {
             cluster: args.cluster,
@@ -95,6 +99,12 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
         },
         agent: &AgentBuild::of(&agents[0].bytes, &architectures),
     })?;
+    match launchable(&task, &config) {
+        Ok(notes) => plan.notes.splice(0..0, notes).for_each(drop),
+        Err(error) => plan
+            .notes
+            .insert(0, format!("`skiff launch` refuses this task: {error}")),
+    }
     for note in &plan.notes {
         setup.printer.note(&format!("note: {note}"));
     }

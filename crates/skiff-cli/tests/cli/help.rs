@@ -15,6 +15,8 @@ help! {
     help_of_skiff: ;
     help_of_cancel: "cancel";
     help_of_completion: "completion";
+    help_of_config: "config";
+    help_of_config_show: "config" "show";
     help_of_down: "down";
     help_of_exec: "exec";
     help_of_launch: "launch";
@@ -27,6 +29,9 @@ help! {
     help_of_queue: "queue";
     help_of_render: "render";
     help_of_status: "status";
+    help_of_task: "task";
+    help_of_task_check: "task" "check";
+    help_of_task_show: "task" "show";
 }
 
 /// A command without a snapshot of its help would change unseen.

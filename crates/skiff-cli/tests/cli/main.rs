@@ -3,9 +3,11 @@
 
 mod contexts;
 mod help;
+mod launching;
 mod render;
 mod sandbox;
 mod server;
+mod task;
 mod tasks;
 mod usage;
 

@@ -6,7 +6,7 @@ use skiff_test::fake_api::{Answer, FakeApi};
 use crate::sandbox::{Sandbox, assert_finished};
 
 /// A server of this version with one small node and nothing else.
-fn small_cluster() -> Vec<Answer> {
+pub(crate) fn small_cluster() -> Vec<Answer> {
     let amounts = json!({ "cpu": "2", "memory": "4Gi" });
     let node = json!({
         "metadata": { "name": "node-0" },

@@ -25,6 +25,8 @@ wrong! {
     a_task_file_that_is_not_there_is_no_command: "launch" "-y" "task.yaml";
     a_variable_that_is_not_set_cannot_be_passed_on: "launch" "-y" "--env" "NOWHERE" "true";
     an_env_file_that_is_not_there_is_named: "launch" "-y" "--env-file" "vars" "true";
+    a_secret_that_is_not_set_cannot_be_passed_on: "launch" "-y" "--secret" "NOWHERE" "true";
+    a_setting_that_there_is_none_of_is_told_with_the_like: "launch" "-y" "--config" "kubernetes.enable_doker=true" "true";
     a_local_clusters_name_is_checked: "local" "up" "--name" "No Good";
 }
 
