@@ -55,7 +55,7 @@ impl TaskArgs {
     pub(crate) fn read(&self) -> Result<Given<'_>, CommandError> {
         let file = match self.file()? {
             Some(path) => TaskFile::read_bytes(&path.display().to_string(), &files::read(&path)?)?,
-            None if self.entrypoint.is_empty() => TaskFile::read("task", "{}\n")?,
+            None if self.entrypoint.is_empty() => TaskFile::without_commands(),
             None => TaskFile::from_command(&self.entrypoint.join(" ")),
         };
         Ok(Given {

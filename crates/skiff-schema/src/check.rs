@@ -148,7 +148,10 @@ fn must_be(path: &Path<'_>, node: &Node, form: &Form) -> Fault {
     let (what, found) = (form.what(), node.value.kind());
     let fault = Fault::new(format!("`{path}` must be {what}, and this is {found}"))
         .at(node.span, format!("must be {what}"));
-    let is_collection = matches!(node.value, Value::Sequence(_) | Value::Mapping(_));
+    let is_collection = matches!(
+        node.value,
+        Value::Sequence(_) | Value::Set(_) | Value::Mapping(_)
+    );
     if matches!(form, Form::Text | Form::Word(_)) && !is_collection {
         fault.help("write it in quotes")
     } else {

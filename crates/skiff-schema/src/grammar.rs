@@ -240,7 +240,10 @@ impl Form {
             Self::Text | Self::Word(_) => matches!(value, Value::String(_)),
             Self::Integer { .. } => matches!(value, Value::Int(_)),
             Self::Number { .. } => matches!(value, Value::Int(_) | Value::Float(_)),
-            Self::Scalar => !matches!(value, Value::Sequence(_) | Value::Mapping(_)),
+            Self::Scalar => !matches!(
+                value,
+                Value::Sequence(_) | Value::Set(_) | Value::Mapping(_)
+            ),
             Self::Notation(notation) => {
                 ScalarKind::of(value).is_some_and(|kind| notation.kinds.contains(&kind))
             }

@@ -144,6 +144,10 @@ fn volume(volume: &VolumeMount) -> Json {
 fn workdir(workdir: &Workdir) -> Json {
     match workdir {
         Workdir::Folder(path) => json!(path),
+        Workdir::Git {
+            url,
+            reference: None,
+        } => json!({ "url": url }),
         Workdir::Git { url, reference } => json!({ "url": url, "ref": reference }),
     }
 }

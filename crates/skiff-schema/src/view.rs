@@ -57,7 +57,10 @@ impl<'a> View<'a> {
     /// A field's scalar as Python's `str()` writes it.
     pub(crate) fn scalar(self, name: &str) -> Option<String> {
         let value = &self.get(name)?.value;
-        let is_collection = matches!(value, Value::Sequence(_) | Value::Mapping(_));
+        let is_collection = matches!(
+            value,
+            Value::Sequence(_) | Value::Set(_) | Value::Mapping(_)
+        );
         (!is_collection).then(|| value.to_python_string())
     }
 

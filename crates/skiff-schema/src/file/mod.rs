@@ -42,7 +42,8 @@ impl TaskFile {
         };
         let is_full = |document: &Node| document.value != Value::Null;
         let documents: Vec<Node> = documents.into_iter().filter(is_full).collect();
-        if documents.is_empty() {
+        let is_empty = |document: &Node| matches!(&document.value, Value::Mapping(entries) if entries.is_empty());
+        if documents.iter().all(is_empty) {
             return Err(Faults::alone(file_name, no_task()));
         }
         let file = Self::of(documents, &source, &mut faults);
@@ -63,6 +64,14 @@ impl TaskFile {
     pub fn from_command(command: &str) -> Self {
         Self {
             tasks: vec![Task::from_command(command)],
+            kind: FileKind::Single,
+        }
+    }
+
+    /// One task that does nothing: flags say what nodes it has.
+    pub fn without_commands() -> Self {
+        Self {
+            tasks: vec![Task::empty()],
             kind: FileKind::Single,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Must not look at the files themselves: whether they exist is found where they are read.
 
+mod grammar;
 mod storage;
 
 use indexmap::IndexMap;
@@ -33,7 +34,7 @@ pub(crate) static MOUNT_PATH: Notation = Notation {
 /// What appears at a path.
 pub(crate) static MOUNT: Form = Form::OneOf(&[
     Form::Notation(&MOUNT_SOURCE),
-    Form::Record(&storage::STORAGE),
+    Form::Record(&grammar::STORAGE),
 ]);
 
 /// Where something comes from.

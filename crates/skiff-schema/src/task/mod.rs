@@ -80,9 +80,18 @@ impl Task {
     /// A task that runs a command, named as `SkyPilot` names it.
     pub(crate) fn from_command(command: &str) -> Self {
         let entries = [text_entry("name", "sky-cmd"), text_entry("run", command)];
+        Self::of_entries(entries.into())
+    }
+
+    /// A task of which nothing is written.
+    pub(crate) fn empty() -> Self {
+        Self::of_entries(Vec::new())
+    }
+
+    fn of_entries(entries: Vec<Entry>) -> Self {
         Self {
             document: Node {
-                value: Value::Mapping(entries.into()),
+                value: Value::Mapping(entries),
                 span: Span::default(),
             },
             source: None,

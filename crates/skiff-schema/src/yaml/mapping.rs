@@ -112,6 +112,7 @@ fn identity(key: &Value) -> Option<String> {
         Value::Int(integer) => format!("n{integer}"),
         Value::Float(float) => format!("n{float}"),
         Value::Timestamp(timestamp) => format!("t{timestamp}"),
-        Value::Sequence(_) | Value::Mapping(_) => return None,
+        Value::Binary(bytes) => format!("b{bytes:?}"),
+        Value::Sequence(_) | Value::Set(_) | Value::Mapping(_) => return None,
     })
 }

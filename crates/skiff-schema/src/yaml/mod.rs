@@ -3,6 +3,7 @@
 //! The grammar is `saphyr-parser`'s; this module gives scalars their types, expands aliases and
 //! merge keys within bounds, and refuses duplicate keys. Must not know what a task is.
 
+mod base64;
 mod integer;
 mod mapping;
 mod node;

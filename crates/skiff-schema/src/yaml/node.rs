@@ -28,8 +28,12 @@ pub enum Value {
     Timestamp(Timestamp),
     /// Everything else, and everything in quotes.
     String(String),
+    /// `!!binary`.
+    Binary(Vec<u8>),
     /// A list.
     Sequence(Vec<Node>),
+    /// `!!set`, in the order of the text.
+    Set(Vec<Node>),
     /// A mapping in the order of the text, merges applied, keys unique.
     Mapping(Vec<Entry>),
 }
@@ -53,6 +57,8 @@ impl Value {
             Self::Float(_) => "a number",
             Self::Timestamp(_) => "a date",
             Self::String(_) => "a string",
+            Self::Binary(_) => "binary data",
+            Self::Set(_) => "a set",
             Self::Sequence(_) => "a list",
             Self::Mapping(_) => "a mapping",
         }

@@ -26,20 +26,23 @@ fn repr(value: &Value, out: &mut String) {
         Value::Float(float) => out.push_str(&float_repr(*float)),
         Value::Timestamp(timestamp) => out.push_str(&timestamp_repr(timestamp)),
         Value::String(text) => string_repr(text, out),
-        Value::Sequence(nodes) => list_repr(nodes, out),
+        Value::Binary(bytes) => bytes_repr(bytes, out),
+        Value::Sequence(nodes) => sequence_repr("[", nodes, "]", out),
+        Value::Set(nodes) if nodes.is_empty() => out.push_str("set()"),
+        Value::Set(nodes) => sequence_repr("{", nodes, "}", out),
         Value::Mapping(entries) => mapping_repr(entries, out),
     }
 }
 
-fn list_repr(nodes: &[Node], out: &mut String) {
-    out.push('[');
+fn sequence_repr(open: &str, nodes: &[Node], close: &str, out: &mut String) {
+    out.push_str(open);
     for (index, node) in nodes.iter().enumerate() {
         if index > 0 {
             out.push_str(", ");
         }
         repr(&node.value, out);
     }
-    out.push(']');
+    out.push_str(close);
 }
 
 fn mapping_repr(entries: &[Entry], out: &mut String) {
@@ -93,6 +96,28 @@ fn string_repr(text: &str, out: &mut String) {
             }
             char if is_printable(char) => out.push(char),
             char => push_escape(char, out),
+        }
+    }
+    out.push(quote);
+}
+
+fn bytes_repr(bytes: &[u8], out: &mut String) {
+    let has_single = bytes.contains(&b'\'') && !bytes.contains(&b'"');
+    let quote = if has_single { '"' } else { '\'' };
+    out.push('b');
+    out.push(quote);
+    for byte in bytes {
+        match char::from(*byte) {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            char if char == quote => {
+                out.push('\\');
+                out.push(char);
+            }
+            char @ ' '..='~' => out.push(char),
+            _ => write!(out, "\\x{byte:02x}").expect("writing to a String does not fail"),
         }
     }
     out.push(quote);

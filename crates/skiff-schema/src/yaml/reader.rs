@@ -10,7 +10,7 @@ use crate::source::Span;
 
 use super::mapping::MappingBuilder;
 use super::positions::Positions;
-use super::{Node, Value, scalar, syntax, text};
+use super::{Node, Value, base64, scalar, syntax, text};
 
 /// How deep lists and mappings may be nested.
 const MAX_DEPTH: usize = 100;
@@ -61,6 +61,7 @@ enum Kind {
     Mapping {
         builder: MappingBuilder,
         key: Option<Key>,
+        is_set: bool,
     },
 }
 
@@ -149,8 +150,13 @@ impl<'a> Reader<'a> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.check_collection_tag(tag.as_deref(), &["map", "set"], span);
-                let builder = MappingBuilder::default();
-                self.open(anchor, span, Kind::Mapping { builder, key: None })
+                let is_set = tag.as_deref().and_then(core_tag) == Some("set");
+                let kind = Kind::Mapping {
+                    builder: MappingBuilder::default(),
+                    key: None,
+                    is_set,
+                };
+                self.open(anchor, span, kind)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(anchor) => self.alias(anchor, span),
@@ -184,7 +190,14 @@ impl<'a> Reader<'a> {
             .expect("the parser balances starts and ends");
         let value = match open.kind {
             Kind::Sequence(nodes) => Value::Sequence(nodes),
-            Kind::Mapping { builder, .. } => builder.finish(&mut self.faults),
+            Kind::Mapping {
+                builder, is_set, ..
+            } => match builder.finish(&mut self.faults) {
+                Value::Mapping(entries) if is_set => {
+                    Value::Set(entries.into_iter().map(|entry| entry.key).collect())
+                }
+                mapping => mapping,
+            },
         };
         let span = self.first_line(open.start.start as usize, end.end as usize);
         self.add(Node { value, span }, open.anchor, false)
@@ -217,7 +230,7 @@ impl<'a> Reader<'a> {
         };
         match &mut open.kind {
             Kind::Sequence(nodes) => nodes.push(node),
-            Kind::Mapping { builder, key } => match key.take() {
+            Kind::Mapping { builder, key, .. } => match key.take() {
                 None if is_merge => *key = Some(Key::Merge),
                 None => *key = Some(Key::Plain(node)),
                 Some(Key::Merge) => builder.merge(node),
@@ -293,6 +306,7 @@ impl<'a> Reader<'a> {
         let value = match name {
             Some("str") => Some(Value::String(text.to_owned())),
             Some("null") => Some(Value::Null),
+            Some("binary") => base64::decode(text).map(Value::Binary),
             Some("bool") => scalar::boolean(text).map(Value::Bool),
             Some("int") => scalar::integer(text).and_then(Result::ok).map(Value::Int),
             Some("float") => match number() {
@@ -367,7 +381,8 @@ fn core_tag(tag: &Tag) -> Option<&str> {
 fn weight(node: &Node) -> (usize, usize) {
     match &node.value {
         Value::String(text) => (1, text.len()),
-        Value::Sequence(nodes) => nodes.iter().map(weight).fold((1, 0), sum),
+        Value::Binary(bytes) => (1, bytes.len()),
+        Value::Sequence(nodes) | Value::Set(nodes) => nodes.iter().map(weight).fold((1, 0), sum),
         Value::Mapping(entries) => entries
             .iter()
             .flat_map(|entry| [&entry.key, &entry.value])

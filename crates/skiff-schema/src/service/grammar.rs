@@ -1,17 +1,10 @@
-//! Services of many replicas and pools of workers, as a task file has them.
+//! The language of `service` and `pool`.
 
 use serde_json::Value as Json;
 
-use crate::faults::Fault;
 use crate::grammar::{Field, Form, Notation, Problem, Record, ScalarKind};
-use crate::json;
-use crate::view::View;
-use crate::yaml::{Node, Value};
 
 const BALANCINGS: &[&str] = &["least_load", "round_robin", "instance_aware_least_load"];
-/// The policy that knows what each kind of GPU can do.
-const INSTANCE_AWARE: &str = "instance_aware_least_load";
-
 /// A service.
 pub(crate) static SERVICE: Record = Record {
     name: "service",
@@ -302,130 +295,3 @@ static GPU: Notation = Notation {
         Err(Problem::new(message, "write `H100` or `H100:8`"))
     },
 };
-
-/// The fields of a mapping and its name in messages.
-struct Rules<'a> {
-    fields: View<'a>,
-    path: &'static str,
-}
-
-impl Rules<'_> {
-    /// A fault at one of the fields.
-    fn fault(&self, field: &str, message: &str, help: &str) -> Fault {
-        let fault = Fault::new(format!("`{}`: {message}", self.path)).help(help);
-        match self.fields.key_span(field) {
-            Some(span) => fault.at(span, ""),
-            None => fault,
-        }
-    }
-
-    fn has(&self, field: &str) -> bool {
-        self.fields.get(field).is_some()
-    }
-
-    /// Whether two numbers are written, the first above the second.
-    fn is_above(&self, low: &str, high: &str) -> bool {
-        let (low, high) = (self.fields.integer(low), self.fields.integer(high));
-        low.zip(high).is_some_and(|(low, high)| low > high)
-    }
-}
-
-/// Reads a service that has the right form.
-pub(crate) fn read_service(node: &Node, faults: &mut Vec<Fault>) -> Json {
-    let service = Rules {
-        fields: View::of(node),
-        path: "service",
-    };
-    if service.has("replicas") && service.has("replica_policy") {
-        let help = "keep `replicas` for a fixed number, or `replica_policy`";
-        faults.push(service.fault(
-            "replicas",
-            "`replicas` and `replica_policy` exclude each other",
-            help,
-        ));
-    }
-    let policy = Rules {
-        fields: service.fields.view("replica_policy"),
-        path: "service.replica_policy",
-    };
-    check_policy(&policy, faults);
-    let by_gpu = matches!(
-        policy
-            .fields
-            .get("target_qps_per_replica")
-            .map(|node| &node.value),
-        Some(Value::Mapping(_))
-    );
-    let balancing = service.fields.text("load_balancing_policy");
-    let is_aware = balancing.is_some_and(|policy| policy.eq_ignore_ascii_case(INSTANCE_AWARE));
-    if by_gpu && !is_aware {
-        let message = "targets for each kind of GPU need another load balancing";
-        let help = "write `load_balancing_policy: instance_aware_least_load` in `service`";
-        faults.push(policy.fault("target_qps_per_replica", message, help));
-    }
-    if is_aware && !by_gpu {
-        let message = "`instance_aware_least_load` needs targets for each kind of GPU";
-        let help = "write `target_qps_per_replica: {H100: 2}` in `replica_policy`";
-        faults.push(service.fault("load_balancing_policy", message, help));
-    }
-    let mut json = json::of_node(node);
-    if let Some(data) = json.pointer_mut("/readiness_probe/post_data")
-        && let Some(parsed) = data
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok())
-    {
-        *data = parsed;
-    }
-    json
-}
-
-fn check_policy(policy: &Rules<'_>, faults: &mut Vec<Fault>) {
-    let fields = policy.fields;
-    let has_target = policy.has("target_qps_per_replica");
-    if policy.is_above("min_replicas", "max_replicas") {
-        let message = "`min_replicas` is above `max_replicas`";
-        faults.push(policy.fault("max_replicas", message, "make `max_replicas` larger"));
-    } else if has_target && !policy.has("max_replicas") {
-        let message = "`target_qps_per_replica` needs `max_replicas`";
-        let help = "write how many replicas there may be";
-        faults.push(policy.fault("target_qps_per_replica", message, help));
-    } else if !has_target
-        && policy.has("max_replicas")
-        && fields.integer("min_replicas") != fields.integer("max_replicas")
-    {
-        let message = "nothing says when there are more than `min_replicas`";
-        let help = "write `target_qps_per_replica`, or remove `max_replicas`";
-        faults.push(policy.fault("max_replicas", message, help));
-    }
-}
-
-/// Reads a pool that has the right form.
-pub(crate) fn read_pool(node: &Node, faults: &mut Vec<Fault>) -> Json {
-    let pool = Rules {
-        fields: View::of(node),
-        path: "pool",
-    };
-    let follows_queue = pool.has("max_workers");
-    if pool.is_above("min_workers", "max_workers") {
-        let message = "`min_workers` is above `max_workers`";
-        faults.push(pool.fault("max_workers", message, "make `max_workers` larger"));
-    }
-    let help = "write `workers: 2`, or `min_workers` and `max_workers`";
-    if !pool.has("workers") && !pool.has("min_workers") && !follows_queue {
-        let fault = Fault::new("`pool` does not say how many workers it has");
-        faults.push(fault.at(node.span, "").help(help));
-    }
-    let queue_fields = [
-        "min_workers",
-        "queue_length_threshold",
-        "upscale_delay_seconds",
-        "downscale_delay_seconds",
-    ];
-    for field in queue_fields.into_iter().filter(|field| pool.has(field)) {
-        if !follows_queue {
-            let message = format!("`{field}` needs `max_workers`");
-            faults.push(pool.fault(field, &message, "write how many workers there may be"));
-        }
-    }
-    json::of_node(node)
-}
