@@ -210,15 +210,20 @@ fn lists_that_several_files_wrote_are_listed_by_item() {
 
 #[test]
 fn secrets_are_never_listed() {
-    let config = Config::merge([layer(
+    let config = layer(
         "c.yaml",
         "db: postgresql://me:geheim@db/sky
 api_server: {endpoint: https://sky, service_account_token: sky_geheim}
 jobs: {controller: {resources: {_docker_login_config: {username: me, password: geheim}}}}
 ",
-    )]);
+    );
+    let pod = "kubernetes: {pod_config: {spec: {containers: [{env: [
+        {name: AWS_SECRET_ACCESS_KEY, value: geheim}, {name: PLAIN, value: shown}]}]}}}";
+    let config = Config::merge([config, layer("d.yaml", pod)]);
     let entries = config.entries(None);
     assert!(!format!("{entries:?}").contains("geheim"), "{entries:?}");
+    let plain = "kubernetes.pod_config.spec.containers[0].env[1].value";
+    assert_eq!(entry(&config, None, plain).value, "shown");
     let token = entry(&config, None, "api_server.service_account_token");
     assert_eq!(token.value, "<hidden>");
     assert_eq!(token.origin.to_string(), "c.yaml:2");

@@ -21,6 +21,9 @@ const MASK: &str = "<hidden>";
 /// Keys whose values prove who somebody is, wherever they stand.
 const HIDDEN: [&str; 4] = ["db", "service_account_token", "password", "token"];
 
+/// Parts of names of variables whose values are likely to be such.
+const TELLING: [&str; 5] = ["TOKEN", "SECRET", "PASS", "KEY", "CREDENTIAL"];
+
 /// A key of the configuration and what holds for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigEntry {
@@ -132,9 +135,15 @@ impl Listing<'_> {
     fn value(&mut self, node: &Node, path: &str, ignored: Option<&'static str>) {
         match &node.value {
             Value::Mapping(entries) if !entries.is_empty() => {
+                let is_secret = is_secret_variable(View::of(node));
                 for entry in entries {
                     let key = entry.key.value.to_python_string();
-                    self.value(&entry.value, &format!("{path}.{key}"), ignored);
+                    let path = format!("{path}.{key}");
+                    if is_secret && key == "value" {
+                        self.push(path, MASK.into(), entry.value.span, ignored);
+                    } else {
+                        self.value(&entry.value, &path, ignored);
+                    }
                 }
             }
             Value::Sequence(items) if self.is_of_parts(items) => {
@@ -148,19 +157,24 @@ impl Listing<'_> {
                     _ => node.span,
                 };
                 let hidden = is_hidden(path) && node.value != Value::Null;
-                self.entries.push(ConfigEntry {
-                    path: path.to_owned(),
-                    value: if hidden {
-                        Json::from(MASK)
-                    } else {
-                        json::of_node(node)
-                    },
-                    origin: self.config.origin(place),
-                    ignored,
-                    default: None,
-                });
+                let value = if hidden {
+                    MASK.into()
+                } else {
+                    json::of_node(node)
+                };
+                self.push(path.to_owned(), value, place, ignored);
             }
         }
+    }
+
+    fn push(&mut self, path: String, value: Json, place: Span, ignored: Option<&'static str>) {
+        self.entries.push(ConfigEntry {
+            path,
+            value,
+            origin: self.config.origin(place),
+            ignored,
+            default: None,
+        });
     }
 
     /// Whether a list has items that are mappings, or that several places wrote.
@@ -204,6 +218,12 @@ fn ignored_of(field: &Field) -> Option<&'static str> {
         Effect::Ignored(why) => Some(why),
         Effect::Acts | Effect::Internal => None,
     }
+}
+
+/// Whether it is a variable of a container whose name says that its value is a secret.
+fn is_secret_variable(fields: View<'_>) -> bool {
+    let name = fields.text("name").unwrap_or_default().to_uppercase();
+    TELLING.iter().any(|part| name.contains(part))
 }
 
 fn is_hidden(path: &str) -> bool {

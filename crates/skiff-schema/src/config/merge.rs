@@ -142,3 +142,114 @@ pub(super) fn empty() -> Node {
         span: crate::Span::default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Span;
+
+    fn node(value: Value) -> Node {
+        let span = Span::default();
+        Node { value, span }
+    }
+
+    /// Mappings of mappings of words and lists: what plain sections hold. Nothing is null, since
+    /// that is not written.
+    fn trees() -> impl Strategy<Value = Node> {
+        let word = prop_oneof!["[ab]", "[0-9]"].prop_map(|word| node(Value::String(word)));
+        let leaf = prop_oneof![
+            word.clone(),
+            prop::collection::vec(word, 0..3).prop_map(|items| node(Value::Sequence(items))),
+        ];
+        let tree = leaf.prop_recursive(3, 20, 4, |inner| {
+            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|fields| {
+                let entries = fields.into_iter().map(|(key, value)| Entry {
+                    key: node(Value::String(key)),
+                    value,
+                });
+                node(Value::Mapping(entries.collect()))
+            })
+        });
+        tree.prop_map(|tree| match tree.value {
+            Value::Mapping(_) => tree,
+            other => node(Value::Mapping(vec![Entry {
+                key: node(Value::String("a".to_owned())),
+                value: node(other),
+            }])),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_empty_layer_changes_nothing(tree in trees()) {
+            for place in [Place::Top, Place::Section, Place::Plain] {
+                prop_assert_eq!(&merge(place, tree.clone(), empty()), &tree);
+                prop_assert_eq!(&merge(place, empty(), tree.clone()), &tree);
+                prop_assert_eq!(&merge(place, tree.clone(), node(Value::Null)), &tree);
+            }
+            prop_assert_eq!(&merge_context(tree.clone(), empty()), &tree);
+        }
+
+        #[test]
+        fn laying_a_layer_over_itself_changes_nothing(tree in trees()) {
+            prop_assert_eq!(&merge(Place::Plain, tree.clone(), tree.clone()), &tree);
+        }
+
+        #[test]
+        fn places_are_moved_together(tree in trees(), by in 0_u32..1000) {
+            let span = moved(tree.clone(), by).span;
+            prop_assert_eq!((span.start, span.end), (by, by));
+            prop_assert_eq!(moved(tree.clone(), 0), tree);
+        }
+
+        /// Where one layer has a mapping and another a word, the order of merging could matter: the
+        /// fields of the mapping come from one place then. So all layers are of one shape here.
+        #[test]
+        fn merging_is_associative(tree in trees(), picks in prop::collection::vec(any::<u8>(), 64)) {
+            let part = |salt: u8| {
+                let mut at = 0;
+                thinned(&tree, salt, &mut || {
+                    at += 1;
+                    picks[at % picks.len()].rotate_left(u32::from(salt))
+                })
+            };
+            let (a, b, c) = (part(1), part(2), part(3));
+            let all = |left: Node, right: Node| merge(Place::Plain, left, right);
+            prop_assert_eq!(
+                sorted(all(all(a.clone(), b.clone()), c.clone())),
+                sorted(all(a, all(b, c)))
+            );
+        }
+    }
+
+    /// Some fields of a tree, their words marked by the layer.
+    fn thinned(tree: &Node, salt: u8, pick: &mut impl FnMut() -> u8) -> Node {
+        match &tree.value {
+            Value::Mapping(entries) => {
+                let kept = entries.iter().filter_map(|entry| {
+                    (pick() & 1 == 1).then(|| Entry {
+                        key: entry.key.clone(),
+                        value: thinned(&entry.value, salt, pick),
+                    })
+                });
+                node(Value::Mapping(kept.collect()))
+            }
+            _ => node(Value::String(salt.to_string())),
+        }
+    }
+
+    /// The order of fields means nothing.
+    fn sorted(tree: Node) -> Node {
+        let Value::Mapping(mut entries) = tree.value else {
+            return tree;
+        };
+        for entry in &mut entries {
+            let value = std::mem::replace(&mut entry.value, node(Value::Null));
+            entry.value = sorted(value);
+        }
+        entries.sort_by_key(|entry| entry.key.value.to_python_string());
+        node(Value::Mapping(entries))
+    }
+}

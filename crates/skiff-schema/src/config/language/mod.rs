@@ -3,6 +3,7 @@
 mod elsewhere;
 mod kubernetes;
 mod task;
+mod unread;
 
 use crate::grammar::{Field, Form, Record};
 

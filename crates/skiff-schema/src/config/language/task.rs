@@ -6,9 +6,10 @@ use crate::grammar::{Field, Form, Record};
 use super::NOT_YET;
 use super::elsewhere::{ALONE, DISABLE_ECC, NO_WORKSPACES, RUN_OPTIONS, SECTION};
 use super::kubernetes::{
-    CUSTOM_METADATA_FIELD, DWS_FIELD, ENABLE_DOCKER, KUEUE_FIELD, POD_CONFIG, PROVISION_TIMEOUT,
-    QUOTA_FIELD, REMOTE_IDENTITY, SET_POD_RESOURCE_LIMITS,
+    CUSTOM_METADATA_FIELD, ENABLE_DOCKER, POD_CONFIG, PROVISION_TIMEOUT, REMOTE_IDENTITY,
+    SET_POD_RESOURCE_LIMITS,
 };
+use super::unread::{DWS_FIELD, KUEUE_FIELD, QUOTA_FIELD};
 
 /// What a task's `config` may say: part of the configuration, laid over the files of it.
 pub static TASK_CONFIG: Record = Record {
