@@ -150,7 +150,7 @@ fn must_be(path: &Path<'_>, node: &Node, form: &Form) -> Fault {
         .at(node.span, format!("must be {what}"));
     let is_collection = matches!(
         node.value,
-        Value::Sequence(_) | Value::Set(_) | Value::Mapping(_)
+        Value::Binary(_) | Value::Sequence(_) | Value::Set(_) | Value::Mapping(_)
     );
     if matches!(form, Form::Text | Form::Word(_)) && !is_collection {
         fault.help("write it in quotes")
