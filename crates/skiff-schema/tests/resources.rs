@@ -83,7 +83,7 @@ fn accelerators_are_read_in_all_their_forms_and_keep_their_names() {
         ("{a100: 1}", vec!["a100:1"]),
         ("{A100: ~, H100: 2.0}", vec!["A100:1", "H100:2"]),
         ("{'A100:1', 'H100:2'}", vec!["A100:1", "H100:2"]),
-        ("!!set {A100, H100}", vec!["A100:1", "H100:1"]),
+        ("{A100, H100}", vec!["A100:1", "H100:1"]),
         ("['A100:1', H100]", vec!["A100:1", "H100:1"]),
         ("[A100, 'A100:1']", vec!["A100:1"]),
         ("80GB", vec!["80GB:1"]),
@@ -118,6 +118,7 @@ fn accelerators_that_are_none_are_refused_by_name() {
         ("{'A100:1': 2}", "`A100:1:2` is no accelerator"),
         ("'A100,H100'", "is more than one accelerator"),
         ("80 GB", "`80 GB` is no accelerator"),
+        ("$GPU", "`$GPU` is no accelerator"),
         ("'80GB:0.5'", "asks by memory for a part of an accelerator"),
         ("''", "is incomplete"),
         ("':1'", "is incomplete"),
@@ -530,6 +531,10 @@ fn labels_follow_the_rules_of_kubernetes() {
         (
             "{a: b c}".to_owned(),
             "`resources.labels.a`: the value `b c` of a label is none",
+        ),
+        (
+            "{skiff.dev/cluster: other}".to_owned(),
+            "the key `skiff.dev/cluster` of a label is Skiff's own",
         ),
         ("{a: }".to_owned(), "`resources.labels.a` has no value"),
         ("{a: 1}".to_owned(), "`resources.labels.a` must be a string"),

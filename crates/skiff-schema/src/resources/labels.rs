@@ -15,6 +15,9 @@ const LONGEST_PREFIX: usize = 253;
 /// More labels than a pod can use; every candidate has a copy of them.
 const MOST: usize = 1000;
 
+/// The prefix of the labels by which Skiff finds its pods.
+const OWN_PREFIX: &str = "skiff.dev";
+
 /// How a key is written.
 pub(super) static LABEL_KEY: Notation = Notation {
     what: "the key of a label",
@@ -71,6 +74,10 @@ fn check_key(key: &str) -> Result<(), Problem> {
         None => (None, key),
     };
     if let Some(prefix) = prefix {
+        if prefix == OWN_PREFIX {
+            let help = "Skiff finds its pods by the labels under `skiff.dev/`: choose another";
+            return wrong("is Skiff's own", help);
+        }
         if prefix.len() > LONGEST_PREFIX {
             return wrong("has too long a prefix", "use at most 253 characters");
         }
