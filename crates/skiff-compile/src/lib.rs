@@ -96,9 +96,8 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         protocol: PROTOCOL_VERSION,
     };
     let owner = owner::owner(input, &cluster, &record);
-    let pods = (0..input.task.num_nodes).map(|rank| template.pod(&cluster, rank));
     Ok(Plan {
-        pods: pods.collect(),
+        template,
         secrets: registry.into_iter().collect(),
         cluster,
         record,

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Serialize;
 
+use crate::pod::Template;
 use crate::{ClusterName, ClusterRecord, labels};
 
 /// What stands for a value that nobody may see.
@@ -22,8 +23,8 @@ pub struct Plan {
     pub owner: Secret,
     /// Further Secrets, without their owner reference: see [`Plan::secrets`].
     pub secrets: Vec<Secret>,
-    /// Pods by rank, without their owner reference: see [`Plan::pods`].
-    pub pods: Vec<Pod>,
+    /// What the pods have in common: a thousand of them need no room before they are created.
+    pub(crate) template: Template,
     /// What was changed of the request, one sentence each.
     pub notes: Vec<String>,
 }
@@ -31,19 +32,28 @@ pub struct Plan {
 /// An object of a plan, for one YAML stream of several kinds.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Object<'a> {
+enum Object {
     Secret(Box<Secret>),
-    Pod(&'a Pod),
+    Pod(Box<Pod>),
 }
 
 impl Plan {
-    /// The pods as they are created once the owner Secret exists under this uid.
-    pub fn pods(&self, owner_uid: &str) -> Vec<Pod> {
-        let mut pods = self.pods.clone();
-        for pod in &mut pods {
-            self.give_owner(&mut pod.metadata, owner_uid);
-        }
-        pods
+    /// The pods by rank, one after the other, as they are created once the owner Secret exists
+    /// under this uid.
+    pub fn pods(&self, owner_uid: &str) -> impl Iterator<Item = Pod> + Send {
+        let mut template = self.template.clone();
+        self.give_owner(template.metadata_mut(), owner_uid);
+        self.ranks()
+            .map(move |rank| template.pod(&self.cluster, rank))
+    }
+
+    /// The pods' names by rank.
+    pub fn pod_names(&self) -> impl Iterator<Item = String> {
+        self.ranks().map(|rank| self.cluster.pod(rank))
+    }
+
+    fn ranks(&self) -> std::ops::Range<u32> {
+        0..self.record.num_nodes
     }
 
     /// The further Secrets as they are created once the owner Secret exists under this uid.
@@ -69,10 +79,17 @@ impl Plan {
     pub fn to_yaml(&self) -> String {
         let secrets = std::iter::once(&self.owner).chain(&self.secrets);
         let secrets = secrets.map(|secret| Object::Secret(Box::new(without_values(secret))));
-        let objects: Vec<Object<'_>> = secrets.chain(self.pods.iter().map(Object::Pod)).collect();
-        let options = serde_saphyr::ser_options! { folded_wrap_chars: 4096 };
-        serde_saphyr::to_string_multiple_with_options(&objects, options)
-            .expect("Kubernetes objects are always valid YAML")
+        let pods = self
+            .ranks()
+            .map(|rank| self.template.pod(&self.cluster, rank));
+        let pods = pods.map(|pod| Object::Pod(Box::new(pod)));
+        let text = |object| {
+            let options = serde_saphyr::ser_options! { folded_wrap_chars: 4096 };
+            serde_saphyr::to_string_with_options(&object, options)
+                .expect("Kubernetes objects are always valid YAML")
+        };
+        let texts: Vec<String> = secrets.chain(pods).map(text).collect();
+        texts.join("---\n")
     }
 }
 

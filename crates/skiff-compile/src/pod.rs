@@ -32,6 +32,7 @@ pub(crate) struct Decisions {
 }
 
 /// What the pods of a cluster have in common.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Template {
     metadata: ObjectMeta,
     spec: PodSpec,
@@ -62,6 +63,11 @@ impl Template {
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.insert(labels::SPEC_HASH.to_owned(), spec_hash(&spec));
         Ok(Self { metadata, spec })
+    }
+
+    /// The metadata of every pod.
+    pub(crate) fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 
     /// The image of the task container.

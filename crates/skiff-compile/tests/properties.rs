@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use proptest::prelude::*;
 use skiff_compile::{
     AgentBuild, Amounts, ClusterFacts, CompileError, Ids, Input, NodeFacts, Plan, Version, compile,
 };
-use skiff_schema::{KubernetesConfig, ResolvedResources, ResolvedTask, TaskFile, TaskOverrides};
+use skiff_schema::{
+    KubernetesConfig, ResolvedResources, ResolvedTask, Secrets, TaskFile, TaskOverrides,
+};
 
 fn task(asked: Amounts) -> ResolvedTask {
     let task = TaskFile::from_command("id").tasks()[0]
@@ -28,9 +31,17 @@ fn plan(
     asked: Amounts,
     facts: &ClusterFacts,
 ) -> Result<Plan, CompileError> {
-    let task = task(asked);
+    compile_task(cluster, user, &task(asked), facts)
+}
+
+fn compile_task(
+    cluster: &str,
+    user: &str,
+    task: &ResolvedTask,
+    facts: &ClusterFacts,
+) -> Result<Plan, CompileError> {
     compile(&Input {
-        task: &task,
+        task,
         resources: task.first(),
         config: &KubernetesConfig::default(),
         facts,
@@ -76,7 +87,8 @@ prop_compose! {
 
 /// A request as the scheduler reads it.
 fn requested(plan: &Plan) -> Amounts {
-    let container = &plan.pods[0].spec.as_ref().expect("a spec").containers[0];
+    let pod = plan.pods("uid").next().expect("a head");
+    let container = &pod.spec.as_ref().expect("a spec").containers[0];
     let requests = container
         .resources
         .as_ref()
@@ -142,7 +154,7 @@ proptest! {
         let facts = ClusterFacts { server: Version { major: 1, minor: 30 }, nodes: None };
         let asked = Amounts { milli_cpu: 100, bytes: 1_000_000 };
         let plan = plan(&cluster, &user, asked, &facts).expect("a valid name");
-        let metadata = &plan.pods[0].metadata;
+        let metadata = plan.pods("uid").next().expect("a head").metadata;
         let name = metadata.name.as_deref().expect("a name");
         prop_assert!(name.len() <= 63 && plan.cluster.as_str().len() <= 42);
         prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
@@ -152,6 +164,61 @@ proptest! {
             let bytes = value.as_bytes();
             prop_assert!(bytes.len() <= 63 && bytes.iter().copied().all(inner), "{}", value);
             prop_assert!(ends(bytes.first()) && ends(bytes.last()), "{}", value);
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown_by_what_is_rendered_or_debugged(
+        values in prop::collection::vec("[!-~]{8,40}", 1..4), login in any::<bool>(),
+        by_envs in any::<bool>(),
+    ) {
+        // Told apart from whatever else a plan says.
+        let hidden = |value: &String| format!("{value}~{value}");
+        let mut secrets: IndexMap<String, String> = values
+            .iter()
+            .enumerate()
+            .map(|(number, value)| (format!("SECRET_{number}"), hidden(value)))
+            .collect();
+        let mut task = task(Amounts { milli_cpu: 100, bytes: 1_000_000 });
+        if login {
+            let place = if by_envs { &mut task.envs } else { &mut secrets };
+            place.insert("SKYPILOT_DOCKER_USERNAME".to_owned(), "ada".to_owned());
+            place.insert("SKYPILOT_DOCKER_PASSWORD".to_owned(), hidden(&values[0]));
+            place.insert("SKYPILOT_DOCKER_SERVER".to_owned(), "ghcr.io".to_owned());
+        }
+        task.secrets = Secrets::new(secrets);
+        let facts = ClusterFacts { server: Version::v1(30), nodes: None };
+        let plan = compile_task("dev", "me", &task, &facts).expect("a valid task");
+        let delivered = plan.secrets("uid").len();
+        prop_assert_eq!(delivered, usize::from(login));
+        let shown = format!("{}{plan:?}{plan:#?}", plan.to_yaml());
+        for value in &values {
+            let value = hidden(value);
+            let quoted = format!("{value:?}");
+            prop_assert!(!shown.contains(&value), "{}", value);
+            prop_assert!(!shown.contains(quoted.trim_matches('"')), "{}", value);
+        }
+    }
+
+    #[test]
+    fn whatever_users_write_skiff_finds_its_pods(
+        labels in prop::collection::btree_map("[a-z]{1,3}|parent|ray-node-type", "[a-z]{1,5}", 0..5),
+        nodes in 1..5_u32,
+    ) {
+        let mut task = task(Amounts { milli_cpu: 100, bytes: 1_000_000 });
+        task.num_nodes = nodes;
+        task.resources[0].labels = labels.clone().into_iter().collect();
+        let facts = ClusterFacts { server: Version::v1(30), nodes: None };
+        let plan = compile_task("dev", "me", &task, &facts).expect("a valid task");
+        let pods: Vec<_> = plan.pods("uid").collect();
+        prop_assert_eq!(pods.len(), nodes as usize);
+        for (rank, (pod, name)) in pods.iter().zip(plan.pod_names()).enumerate() {
+            let found = pod.metadata.labels.as_ref().expect("labels");
+            prop_assert_eq!(pod.metadata.name.as_deref(), Some(name.as_str()));
+            prop_assert_eq!(&found["skiff.dev/rank"], &rank.to_string());
+            prop_assert_eq!(&found["skiff.dev/cluster"], plan.cluster.as_str());
+            let own = |key: &str| matches!(key, "parent" | "ray-node-type");
+            prop_assert!(labels.iter().all(|(key, value)| own(key) || found[key] == *value));
         }
     }
 }

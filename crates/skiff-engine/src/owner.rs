@@ -77,9 +77,8 @@ pub(crate) async fn renew_secrets(cluster: &Cluster, plan: &Plan) -> Result<(), 
 /// Removes the cluster.
 pub(crate) async fn remove(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
     // What cannot be deleted, for want of the right perhaps, goes with its owner.
-    for pod in &plan.pods {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let _ = cluster.delete::<Pod>(name, None).await;
+    for pod in plan.pod_names() {
+        let _ = cluster.delete::<Pod>(&pod, None).await;
     }
     for secret in &plan.secrets {
         let name = secret.metadata.name.as_deref().unwrap_or_default();
