@@ -39,7 +39,6 @@ pub use kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
 pub use overrides::{ResourceOverrides, TaskOverrides};
 pub use path::Path;
 pub use pod_config::PodConfig;
-pub use quantity::{Cpus, Memory};
 pub use resolved::{
     Accelerators, Autostop, Choice, FileMount, ManagedSecret, PortRange, ResolvedResources, ResolvedTask,
     VolumeMount, Workdir,

@@ -1,7 +1,5 @@
 //! Amounts of CPU and memory, exact: no floating point between the text and the pod.
 
-use serde::{Deserialize, Serialize};
-
 use crate::grammar::{Notation, Problem, ScalarKind};
 
 /// `GB` is this many bytes everywhere, as in the quantity `G` of Kubernetes.
@@ -35,18 +33,18 @@ const UNITS: [(&str, u64); 21] = [
 ];
 
 /// A number of CPUs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cpus {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cpus {
     /// Thousandths of a CPU.
-    pub milli: u64,
+    pub(crate) milli: u64,
     /// Whether it was written with `+`. The request is exactly `milli` all the same, as in
     /// `SkyPilot`.
-    pub at_least: bool,
+    pub(crate) at_least: bool,
 }
 
 /// An amount of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Memory {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
     /// So many bytes. `GB` is 1000³ bytes everywhere.
     Bytes {
         /// The amount.

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::grammar::{Notation, Problem, ScalarKind};
 use crate::words;
 
@@ -49,7 +47,7 @@ pub(super) const CLOUDS: [&str; 26] = [
 const HELP: &str = "write k8s, or k8s/<context> for a context of your kubeconfig";
 
 /// Where the task may run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Infra {
     /// A Kubernetes cluster.
     Kubernetes {
