@@ -13,6 +13,7 @@ mod disk;
 mod images;
 mod interrupt;
 mod jobs;
+mod language;
 mod relaunch;
 mod rights;
 mod server;
