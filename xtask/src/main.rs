@@ -6,6 +6,8 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod docs;
+mod fuzz;
 mod images;
 mod interrupt;
 mod kubernetes;
@@ -51,6 +53,14 @@ enum Task {
     Demo,
     /// Run every check and every test, the end-to-end ones on a local Kubernetes.
     Test,
+    /// Print the JSON Schemas and the reference pages from the tables of the language.
+    Docs(docs::DocsArgs),
+    /// Try random inputs on everything that reads what users write.
+    ///
+    /// Inputs are changed copies of the test cases, and documents made from the tables of the
+    /// language. There is no feedback from the code that an input reaches, as `cargo fuzz` has:
+    /// that needs a nightly compiler.
+    Fuzz(fuzz::FuzzArgs),
     /// Measure Skiff against its targets on a local Kubernetes.
     Bench(bench::BenchArgs),
     /// Record anew what SkyPilot makes of the reference cases.
@@ -78,6 +88,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Build(args) => build::run(&project, &args).map(drop),
         Task::Demo => demo::run(&project),
         Task::Test => test::run(&project),
+        Task::Docs(args) => docs::run(&project, &args),
+        Task::Fuzz(args) => fuzz::run(&project, &args),
         Task::Bench(args) => bench::run(&project, &args),
         Task::Reference => reference::run(&project),
     }

@@ -2,8 +2,11 @@
 //!
 //! Records are told once, where they are met first; elsewhere a link leads there.
 
+use std::collections::VecDeque;
+
 use skiff_schema::grammar::{Effect, Field, Form, Notation, Record};
 
+use crate::example::{FileOf, PlacedField, example};
 use crate::place::Place;
 
 /// A record with at least so many fields of another one names them only.
@@ -15,6 +18,17 @@ pub struct Reference {
     told: Vec<Told>,
     /// The file name of the page that is being written.
     page: &'static str,
+}
+
+/// The record at the top of files.
+#[derive(Clone, Copy, Debug)]
+pub struct Top {
+    /// The heading of its section.
+    pub title: &'static str,
+    /// The record.
+    pub record: &'static Record,
+    /// What kind of file has it.
+    pub kind: FileOf,
 }
 
 /// A record that has a section, or gets one.
@@ -33,11 +47,11 @@ struct Waiting {
 }
 
 impl Reference {
-    /// The sections of everything below a record but what earlier pages have told.
-    pub fn page(&mut self, page: &'static str, title: &str, root: &'static Record) -> String {
+    /// The sections of everything below a record but what has been told before, for a page.
+    pub fn sections(&mut self, page: &'static str, top: Top) -> String {
         self.page = page;
-        let top = self.announce(root, Place::default(), title.to_owned());
-        self.section(&top).trim_end().to_owned() + "\n"
+        let own = self.announce(top.record, Place::default(), top.title.to_owned());
+        self.section(top.kind, &own).trim_end().to_owned() + "\n"
     }
 
     /// Makes a record known to links before its section is written.
@@ -68,10 +82,10 @@ impl Reference {
         format!("{page}#{}", slug(&told.heading))
     }
 
-    fn section(&mut self, own: &Waiting) -> String {
+    fn section(&mut self, kind: FileOf, own: &Waiting) -> String {
         let mut inner = Vec::new();
         for field in public_fields(own.record) {
-            for (record, place) in records_of(&field.form, &own.place.key(field.name)) {
+            for (record, place) in records_of(&field.form, &own.place.key(own.record, field.name)) {
                 if self.told(record).is_none() {
                     let heading = format!("`{place}`");
                     inner.push(self.announce(record, place, heading));
@@ -81,19 +95,22 @@ impl Reference {
         let mut text = format!("### {}\n\n", own.heading);
         let (shared, fields) = self.divide(own.record);
         text += &shared;
-        if !fields.is_empty() {
-            text += "| field | holds | default | what it does | example |\n|---|---|---|---|---|\n";
-        }
-        for field in &fields {
-            text += &self.row(field);
-        }
-        text.push('\n');
+        let (ignored, acting): (Vec<_>, Vec<_>) =
+            fields.iter().partition(|field| is_ignored(field));
+        text += &self.acting_rows(&acting);
+        text += &self.ignored_rows(&ignored);
         for field in fields.iter().filter(|field| is_long(field.example)) {
-            let lines = own.place.around(&example(own.record, field));
-            text += &format!("```yaml\n{lines}```\n\n");
+            let placed = PlacedField {
+                kind,
+                record: own.record,
+                field,
+                place: own.place.clone(),
+            };
+            let file = example(&placed).unwrap_or_else(|(alone, _)| alone);
+            text += &["```yaml\n", &file, "```\n\n"].concat();
         }
         for waiting in inner {
-            text += &self.section(&waiting);
+            text += &self.section(kind, &waiting);
         }
         text
     }
@@ -104,7 +121,8 @@ impl Reference {
         let likest = earlier
             .take_while(|told| !std::ptr::eq(told.record, record))
             .map(|told| (told, shared_fields(record, told.record)))
-            .max_by_key(|(_, shared)| shared.len());
+            // Of several, the first.
+            .min_by_key(|(_, shared)| std::cmp::Reverse(shared.len()));
         let (told, shared) = match likest {
             Some((told, shared)) if shared.len() >= MANY => (told, shared),
             _ => return (String::new(), public_fields(record).collect()),
@@ -116,30 +134,42 @@ impl Reference {
         (sentence, others.collect())
     }
 
-    fn row(&self, field: &'static Field) -> String {
-        let example = match field.example {
-            "" => String::new(),
-            example if is_long(example) => "below".to_owned(),
-            example => format!("`{example}`"),
-        };
-        let mut about = field.about.to_owned();
-        if let Effect::Ignored(why) = field.effect {
-            about += &format!(". *Ignored*: {why}");
-        }
-        let default = if field.is_required {
-            "required"
-        } else {
-            field.default
-        };
-        let cells = [
-            format!("`{}`", field.name),
-            self.holds(&field.form),
-            default.to_owned(),
-            about,
-            example,
-        ];
-        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |\n", cells.join(" | "))
+    fn acting_rows(&self, fields: &[&'static Field]) -> String {
+        let rows = fields.iter().map(|field| {
+            let default = if field.is_required {
+                "required"
+            } else {
+                field.default
+            };
+            let name = format!("`{}`", field.name);
+            let holds = self.holds(&field.form);
+            row(&[&name, &holds, default, field.about, &shown(field.example)])
+        });
+        table(
+            &["field", "holds", "default", "what it does", "example"],
+            rows,
+        )
+    }
+
+    fn ignored_rows(&self, fields: &[&'static Field]) -> String {
+        let rows = fields.iter().map(|field| {
+            let Effect::Ignored(why) = field.effect else {
+                return String::new();
+            };
+            let name = format!("`{}`", field.name);
+            let holds = self.holds(&field.form);
+            row(&[&name, &holds, field.about, why, &shown(field.example)])
+        });
+        table(
+            &[
+                "read, then ignored",
+                "holds",
+                "what it is elsewhere",
+                "why",
+                "example",
+            ],
+            rows,
+        )
     }
 
     /// What a field may hold, in a few words.
@@ -175,10 +205,63 @@ impl Reference {
     }
 }
 
+/// A table, or nothing where it has no rows.
+fn table(titles: &[&str], rows: impl Iterator<Item = String>) -> String {
+    let rows: String = rows.collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    let line = "|---".repeat(titles.len());
+    format!("{}{line}|\n{rows}\n", row(titles))
+}
+
+fn row(cells: &[&str]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// An example in its row.
+fn shown(example: &str) -> String {
+    match example {
+        "" => String::new(),
+        example if is_long(example) => "below".to_owned(),
+        example => format!("`{example}`"),
+    }
+}
+
+fn is_ignored(field: &Field) -> bool {
+    matches!(field.effect, Effect::Ignored(_))
+}
+
 /// The fields that people write.
-pub fn public_fields(record: &'static Record) -> impl Iterator<Item = &'static Field> {
+fn public_fields(record: &'static Record) -> impl Iterator<Item = &'static Field> {
     let fields = record.fields.iter();
     fields.filter(|field| field.effect != Effect::Internal)
+}
+
+/// All fields that people write, below some records at the top of files; each record once.
+pub(crate) fn fields_below(tops: impl IntoIterator<Item = Top>) -> Vec<PlacedField> {
+    let mut seen: Vec<*const Record> = Vec::new();
+    let mut found = Vec::new();
+    for top in tops {
+        let mut waiting = VecDeque::from([(top.record, Place::default())]);
+        while let Some((record, place)) = waiting.pop_front() {
+            if seen.contains(&std::ptr::from_ref(record)) {
+                continue;
+            }
+            seen.push(record);
+            for field in public_fields(record) {
+                waiting.extend(records_of(&field.form, &place.key(record, field.name)));
+                found.push(PlacedField {
+                    kind: top.kind,
+                    record,
+                    field,
+                    place: place.clone(),
+                });
+            }
+        }
+    }
+    found
 }
 
 /// The records that a form holds directly, and where they stand.
@@ -193,15 +276,6 @@ pub fn records_of(form: &'static Form, place: &Place) -> Vec<(&'static Record, P
         }
         _ => Vec::new(),
     }
-}
-
-/// The example of a field, with those of the fields that its record needs.
-pub fn example(record: &'static Record, field: &Field) -> String {
-    let needed = record.fields.iter().filter(|other| other.is_required);
-    let others = needed.filter(|other| other.name != field.name);
-    let examples = others.map(|other| other.example).chain([field.example]);
-    let lines: Vec<&str> = examples.map(str::trim_end).collect();
-    lines.join("\n")
 }
 
 /// The fields that two records have in common, word for word.

@@ -25,11 +25,15 @@ fn examples_of_task_files_are_valid() {
     let documents = [
         include_str!("../../../docs/task-yaml.md"),
         include_str!("../../../docs/docker.md"),
+        include_str!("../../../README.md"),
     ];
     for example in documents.into_iter().flat_map(examples) {
         let file = TaskFile::read("example.yaml", example);
-        let resolved = file.and_then(|file| file.tasks()[0].resolve(&TaskOverrides::default()));
-        resolved.unwrap_or_else(|faults| panic!("{}", told(&faults)));
+        let file = file.unwrap_or_else(|faults| panic!("{}", told(&faults)));
+        for task in file.tasks() {
+            let resolved = task.resolve(&TaskOverrides::default());
+            resolved.unwrap_or_else(|faults| panic!("{}", told(&faults)));
+        }
     }
 }
 

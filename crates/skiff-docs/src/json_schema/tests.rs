@@ -54,7 +54,7 @@ static SAMPLE: Record = Record {
 };
 
 fn schema() -> Value {
-    json_schema("Sample", &SAMPLE, Some(&HEADER))
+    json_schema("Sample", &SAMPLE, &[&HEADER])
 }
 
 fn validator() -> Validator {

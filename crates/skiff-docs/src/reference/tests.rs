@@ -2,7 +2,8 @@
 
 use skiff_schema::grammar::{Effect, Field, Form, Record};
 
-use super::Reference;
+use super::{Reference, Top};
+use crate::example::FileOf;
 
 const fn field(name: &'static str, form: Form) -> Field {
     Field {
@@ -13,6 +14,14 @@ const fn field(name: &'static str, form: Form) -> Field {
         example: "",
         effect: Effect::Acts,
         is_required: false,
+    }
+}
+
+fn top(title: &'static str, record: &'static Record) -> Top {
+    Top {
+        title,
+        record,
+        kind: FileOf::Task,
     }
 }
 
@@ -63,7 +72,10 @@ const PAGE: &str = "\
 | field | holds | default | what it does | example |
 |---|---|---|---|---|
 | `path` | text | required | About it | `path: /a` |
-| `labels` | anything |  | About it. *Ignored*: nobody looks | below |
+
+| read, then ignored | holds | what it is elsewhere | why | example |
+|---|---|---|---|---|
+| `labels` | anything | About it | nobody looks | below |
 
 ```yaml
 list:
@@ -76,7 +88,7 @@ list:
 #[test]
 fn a_page_has_a_section_a_record_and_a_row_a_public_field() {
     let mut reference = Reference::default();
-    assert_eq!(reference.page("one.md", "Top level", &OUTER), PAGE);
+    assert_eq!(reference.sections("one.md", top("Top level", &OUTER)), PAGE);
 }
 
 #[test]
@@ -86,8 +98,8 @@ fn what_an_earlier_page_tells_is_linked_to() {
         fields: &[field("item", Form::Record(&INNER))],
     };
     let mut reference = Reference::default();
-    reference.page("one.md", "Top level", &OUTER);
-    let page = reference.page("two.md", "Top level", &LATER);
+    reference.sections("one.md", top("Top level", &OUTER));
+    let page = reference.sections("two.md", top("Top level", &LATER));
     assert!(
         page.contains("| `item` | [mapping](one.md#list) |"),
         "{page}"
@@ -110,7 +122,7 @@ fn a_record_like_an_earlier_one_tells_only_what_differs() {
         name: "top",
         fields: &[A, B, C, D, E, field("inner", Form::Record(&LIKE))],
     };
-    let page = Reference::default().page("one.md", "Top level", &TOP);
+    let page = Reference::default().sections("one.md", top("Top level", &TOP));
     let (_, section) = page.split_once("### `inner`").expect("a section");
     assert!(
         section.contains("`a`, `b`, `c`, `d`, `e`: as in [Top level](#top-level)."),
