@@ -8,11 +8,11 @@ use skiff_schema::{
 };
 
 fn layer(name: &str, text: &str) -> ConfigLayer {
-    ConfigLayer::read(name, text).unwrap_or_else(|faults| panic!("{}", told(&faults).join("\n")))
+    ConfigLayer::read(name, text).expect("a valid configuration")
 }
 
 fn flag(text: &str) -> ConfigLayer {
-    ConfigLayer::from_flag(text).unwrap_or_else(|faults| panic!("{}", told(&faults).join("\n")))
+    ConfigLayer::from_flag(text).expect("a valid flag")
 }
 
 fn told(faults: &Faults) -> Vec<String> {
@@ -34,11 +34,9 @@ fn task_config(text: &str) -> TaskConfig {
 }
 
 fn entry(config: &Config, context: Option<&str>, path: &str) -> ConfigEntry {
-    let entries = config.entries(context);
-    let found = entries.iter().find(|entry| entry.path == path);
-    found
-        .cloned()
-        .unwrap_or_else(|| panic!("{path}: {entries:#?}"))
+    let mut entries = config.entries(context).into_iter();
+    let found = entries.find(|entry| entry.path == path);
+    found.expect(path)
 }
 
 fn from(config: &Config, context: Option<&str>, path: &str) -> String {

@@ -228,13 +228,16 @@ mod tests {
     fn thinned(tree: &Node, salt: u8, pick: &mut impl FnMut() -> u8) -> Node {
         match &tree.value {
             Value::Mapping(entries) => {
-                let kept = entries.iter().filter_map(|entry| {
-                    (pick() & 1 == 1).then(|| Entry {
-                        key: entry.key.clone(),
-                        value: thinned(&entry.value, salt, pick),
-                    })
-                });
-                node(Value::Mapping(kept.collect()))
+                let mut kept = Vec::new();
+                for entry in entries {
+                    if pick() & 1 == 1 {
+                        kept.push(Entry {
+                            key: entry.key.clone(),
+                            value: thinned(&entry.value, salt, pick),
+                        });
+                    }
+                }
+                node(Value::Mapping(kept))
             }
             _ => node(Value::String(salt.to_string())),
         }
