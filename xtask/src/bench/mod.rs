@@ -4,6 +4,7 @@
 
 mod agent_rss;
 mod agent_size;
+mod compile_1000;
 mod docker_ready;
 mod exec;
 mod lab;
@@ -11,6 +12,7 @@ mod launch;
 mod local_up;
 mod measurement;
 mod status;
+mod task_show;
 mod test_time;
 
 use std::fs;
@@ -87,6 +89,10 @@ fn all() -> Vec<Box<dyn Bench>> {
         Box::new(docker_ready::DockerReady::default()),
         Box::new(agent_rss::AgentRss::default()),
         Box::new(local_up::LocalUp),
+        Box::new(task_show::TaskShow::default()),
+        Box::new(task_show::TaskShowMany::default()),
+        Box::new(compile_1000::Compile1000),
+        Box::new(compile_1000::Compile1000Memory),
         Box::new(test_time::TestTime),
     ]
 }
