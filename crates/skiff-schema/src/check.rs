@@ -135,13 +135,11 @@ fn unknown(record: &Record, key: &Node, path: &Path<'_>, findings: &Findings) ->
     let public = |field: &&Field| field.effect != Effect::Internal;
     let known = || record.fields.iter().filter(public).map(|field| field.name);
     let is_text = matches!(key.value, Value::String(_));
-    match words::similar(&name, known()).filter(|_| is_text) {
-        Some(word) => fault.help(format!("did you mean `{word}`?")),
-        None => {
-            let known: Vec<&str> = known().collect();
-            fault.help(format!("known here: {}", words::all_of(&known)))
-        }
+    if let Some(word) = words::similar(&name, known()).filter(|_| is_text) {
+        return fault.help(format!("did you mean `{word}`?"));
     }
+    let known: Vec<&str> = known().collect();
+    fault.help(format!("known here: {}", words::all_of(&known)))
 }
 
 fn must_be(path: &Path<'_>, node: &Node, form: &Form) -> Fault {

@@ -24,6 +24,7 @@ impl<'a> Path<'a> {
     };
 
     /// What a key of this mapping holds.
+    #[must_use]
     pub fn key(&'a self, name: &'a str) -> Self {
         Self {
             parent: Some(self),
@@ -32,6 +33,7 @@ impl<'a> Path<'a> {
     }
 
     /// An item of this list.
+    #[must_use]
     pub fn item(&'a self, index: usize) -> Self {
         Self {
             parent: Some(self),

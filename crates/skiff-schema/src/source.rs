@@ -49,7 +49,7 @@ pub(crate) struct Source(Arc<Text>);
 
 struct Text {
     name: String,
-    text: String,
+    content: String,
     /// As shown, made when something is: without control characters, which could drive a terminal,
     /// and without the values of secrets, all replaced byte for byte.
     shown: OnceLock<String>,
@@ -66,7 +66,7 @@ impl Source {
     pub(crate) fn new(name: &str, text: &str) -> Self {
         Self(Arc::new(Text {
             name: name.to_owned(),
-            text: text.to_owned(),
+            content: text.to_owned(),
             shown: OnceLock::new(),
         }))
     }
@@ -76,13 +76,13 @@ impl Source {
     }
 
     fn shown(&self) -> &str {
-        let shown = || printable(&masked(&self.0.text));
+        let shown = || printable(&masked(&self.0.content));
         self.0.shown.get_or_init(shown)
     }
 
     /// Line and column of a byte, both counted from 1, the column in characters.
     pub(crate) fn position(&self, offset: u32) -> (usize, usize) {
-        let text = self.0.text.as_str();
+        let text = self.0.content.as_str();
         let before = text.get(..offset as usize).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (
@@ -93,7 +93,7 @@ impl Source {
 
     /// Whether the lines of a span, and those beside it, are short enough to be shown.
     pub(crate) fn is_showable(&self, span: Span) -> bool {
-        let text = self.0.text.as_str();
+        let text = self.0.content.as_str();
         let (before, rest) = text.split_at((span.start as usize).min(text.len()));
         let length = (span.end - span.start) as usize;
         let (_, after) = rest.split_at(length.min(rest.len()));
@@ -123,7 +123,7 @@ impl Sources {
     /// Appends a text and gives its first position.
     pub(crate) fn add(&mut self, source: Source) -> u32 {
         let start = self.end;
-        let length = u32::try_from(source.0.text.len() + 1).unwrap_or(u32::MAX);
+        let length = u32::try_from(source.0.content.len() + 1).unwrap_or(u32::MAX);
         self.end = start.saturating_add(length);
         self.texts.push((start, source));
         start

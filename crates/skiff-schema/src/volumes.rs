@@ -255,7 +255,10 @@ fn read_one(
     }
     match (fields.get("name"), fields.get("size")) {
         (Some(_), None) => named(fields, path, faults, at),
-        (None, Some(_)) => ephemeral(node, path, num_nodes, faults, at),
+        (None, Some(_)) => {
+            check_new(fields, path, num_nodes, faults, at);
+            Some(VolumeMount::Ephemeral(json::of_node(node)))
+        }
         (Some(_), Some(_)) => {
             let message = format!("`{path}` has both `name` and `size`");
             let help = "keep `name` for a volume that exists, or `size` for a new one";
@@ -295,14 +298,14 @@ fn named(
     })
 }
 
-fn ephemeral(
-    node: &Node,
+/// Finds what does not go together in a volume that lives as long as the cluster.
+fn check_new(
+    fields: View<'_>,
     path: &Path<'_>,
     num_nodes: u32,
     faults: &mut Vec<Fault>,
     at: impl Fn(&str, Fault) -> Fault,
-) -> Option<VolumeMount> {
-    let fields = View::of(node);
+) {
     for field in ["sub_path", "mode"] {
         if fields.get(field).is_some() {
             let fault = Fault::new(format!(
@@ -325,5 +328,4 @@ fn ephemeral(
         let span = config.key_span("access_mode");
         faults.push(span.map_or(fault.clone(), |span| fault.at(span, "")));
     }
-    Some(VolumeMount::Ephemeral(json::of_node(node)))
 }
