@@ -46,13 +46,12 @@ pub(crate) fn check(own: &PodSpec, changed: &PodSpec) -> Result<(), CompileError
     ] {
         for container in before.into_iter().flatten() {
             let mut present = after.into_iter().flatten();
-            match present.find(|present| present.name == container.name) {
-                Some(present) => check_container(list, container, present)?,
-                None => {
-                    let field = format!("spec.{list}: it takes away `{}`", container.name);
-                    return refuse(field, "the cluster cannot be without it");
-                }
-            }
+            let present = present.find(|present| present.name == container.name);
+            let Some(present) = present else {
+                let field = format!("spec.{list}: it takes away `{}`", container.name);
+                return refuse(field, "the cluster cannot be without it");
+            };
+            check_container(list, container, present)?;
         }
     }
     check_names(changed)
