@@ -12,7 +12,7 @@ use crate::view::View;
 use crate::words;
 use crate::yaml::{Node, Value};
 
-use super::typed;
+use super::{merge, typed};
 
 /// What belongs to Skiff: its commands find objects by these labels.
 const OWN_LABELS: &str = "skiff.dev/";
@@ -52,6 +52,31 @@ fn check_pod_config(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
         entries.retain(|entry| !is_metadata(&entry.key));
     }
     typed::check::<PodTemplateSpec>(&rest, path, faults);
+    check_items(&rest, path, faults);
+}
+
+/// Finds items of lists that lack what Kubernetes tells them apart by, which the types leave open.
+fn check_items(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
+    for entry in View::of(node).entries() {
+        let list = entry.key.value.to_python_string();
+        let path = path.key(&list);
+        let Value::Sequence(items) = &entry.value.value else {
+            check_items(&entry.value, &path, faults);
+            continue;
+        };
+        for (index, item) in items.iter().enumerate() {
+            let path = path.item(index);
+            let required = merge::required_field(&list)
+                .filter(|_| matches!(item.value, Value::Mapping(_)))
+                .filter(|field| View::of(item).get(field).is_none());
+            if let Some(field) = required {
+                let fault = Fault::new(format!("`{path}` has no `{field}`")).at(item.span, "");
+                let help = format!("Kubernetes tells the items of `{list}` apart by it");
+                faults.push(fault.help(help));
+            }
+            check_items(item, &path, faults);
+        }
+    }
 }
 
 fn check_custom_metadata(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {

@@ -45,6 +45,15 @@ impl Strategy {
     }
 }
 
+/// The field without which an item of a list is nothing, because Kubernetes tells the items apart
+/// by it; a container without a name is the task's.
+pub(super) fn required_field(list: &str) -> Option<&'static str> {
+    match Strategy::of(list) {
+        Strategy::By(field) if list != "containers" => Some(field),
+        _ => None,
+    }
+}
+
 /// Lays one fragment over another. Mappings are merged field by field, lists by what they hold;
 /// else the upper value holds, also one that is empty: it takes away what the lower one says.
 pub(crate) fn merge(lower: Node, upper: Node) -> Node {
@@ -118,15 +127,12 @@ fn lists(field: &str, mut lower: Vec<Node>, upper: Vec<Node>) -> Vec<Node> {
             lower.push(item);
             continue;
         };
-        match places.get(&identity) {
-            Some(place) => {
-                let below = &mut lower[*place];
-                *below = merge(take(below), item);
-            }
-            None => {
-                places.insert(identity, lower.len());
-                lower.push(item);
-            }
+        if let Some(place) = places.get(&identity) {
+            let below = &mut lower[*place];
+            *below = merge(take(below), item);
+        } else {
+            places.insert(identity, lower.len());
+            lower.push(item);
         }
     }
     lower

@@ -200,6 +200,23 @@ status: {}
 }
 
 #[test]
+fn items_that_kubernetes_tells_apart_have_what_tells_them_apart() {
+    let text = "
+spec:
+  volumes: [{emptyDir: {}}]
+  containers: [{env: [{value: a}], volumeMounts: [{name: a}, {name: b, mountPath: /b}]}]
+";
+    assert_eq!(
+        faults(&POD_CONFIG, text),
+        [
+            "`pod_config.spec.volumes[0]` has no `name` (Kubernetes tells the items of `volumes` apart by it)",
+            "`pod_config.spec.containers[0].env[0]` has no `name` (Kubernetes tells the items of `env` apart by it)",
+            "`pod_config.spec.containers[0].volumeMounts[0]` has no `mountPath` (Kubernetes tells the items of `volumeMounts` apart by it)",
+        ]
+    );
+}
+
+#[test]
 fn what_kubernetes_takes_is_no_fault() {
     for text in [
         "{}",
