@@ -140,6 +140,9 @@ fn check_policy(policy: &Rules<'_>, faults: &mut Vec<Fault>) {
 
 /// Reads a pool that has the right form.
 pub(crate) fn read_pool(node: &Node, faults: &mut Vec<Fault>) -> Json {
+    if !matches!(node.value, Value::Mapping(_)) {
+        return Json::Null;
+    }
     let pool = Rules {
         fields: View::of(node),
         path: "pool",
