@@ -8,7 +8,7 @@ use skiff_schema::{CONFIG, TASK};
 use crate::corpus::Corpus;
 use crate::documents::document;
 use crate::input::Input;
-use crate::mutation::{Change, apply, changes};
+use crate::mutation::{Change, apply, changes, pieces};
 use crate::pods;
 use crate::target::Target;
 use crate::tasks;
@@ -85,6 +85,7 @@ fn plans(target: Target) -> BoxedStrategy<Vec<Plan>> {
             6 => file(),
             2 => prop_oneof![document(&TASK), document(&CONFIG)].prop_map(Plan::Text),
             2 => changed(prop_oneof![document(&TASK), document(&CONFIG)].boxed()),
+            1 => pieces().prop_map(Plan::Bytes),
             1 => prop::collection::vec(any::<u8>(), 0..200).prop_map(Plan::Bytes),
         ]
         .prop_map(|plan| vec![plan])

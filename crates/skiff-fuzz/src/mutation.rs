@@ -70,8 +70,8 @@ const PIECES: [&[u8]; 64] = [
     b"\xed\xa0\x80",
     "é😀\u{202e}".as_bytes(),
 ];
-/// Repeats make a file no longer than this.
-const LONGEST: usize = 256 * 1024;
+/// Repeats make a file no longer than this: a little more than what is read.
+const LONGEST: usize = 4 * 1024 * 1024 + 1024;
 
 /// One change of a file.
 #[derive(Clone, Debug)]
@@ -108,11 +108,17 @@ pub(crate) enum Change {
     },
 }
 
+/// A text of nothing but pieces.
+pub(crate) fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40)
+        .prop_map(|pieces| pieces.concat())
+}
+
 pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
         2 => (any::<Index>(), 1..30_usize)
             .prop_map(|(at, length)| Change::Remove { at, length }),
-        1 => (any::<Index>(), 1..60_usize, prop_oneof![4 => 2..5_usize, 1 => 2..5000_usize])
+        1 => (any::<Index>(), 1..60_usize, prop_oneof![200 => 2..5_usize, 20 => 2..3000_usize, 1 => 2..LONGEST])
             .prop_map(|(at, length, times)| Change::Repeat { at, length, times }),
         6 => (any::<Index>(), 0..PIECES.len())
             .prop_map(|(at, piece)| Change::Insert { at, piece }),
@@ -125,7 +131,7 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
         1 => (any::<Index>(), 1..5_usize)
             .prop_map(|(line, by)| Change::Indent { line, by }),
     ];
-    prop::collection::vec(change, 1..8)
+    prop::collection::vec(change, 1..6)
 }
 
 /// Changes a file; `other` is what is spliced in.
