@@ -3,6 +3,7 @@
 use clap::Args;
 use skiff_compile::AgentBuild;
 use skiff_engine::{LaunchRequest, Prepared, launch};
+use skiff_kube::{Cluster, Selection};
 use skiff_proto::ExitStatus;
 use skiff_schema::{Infra, ResolvedTask};
 
@@ -82,14 +83,15 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
     let launched = launch(&cluster, &prepared, &setup.interrupt, &progress).await;
     progress.clear();
     let launched = launched?;
+    let target = target(&name, &cluster.context);
     let status = match (&launched.job, &launched.outcome) {
-        (_, Some(outcome)) => conclude(outcome, &name, setup.printer),
+        (_, Some(outcome)) => conclude(outcome, &target, setup.printer),
         _ => ExitStatus::Success,
     };
     if status != ExitStatus::Interrupted {
         setup
             .printer
-            .note(&useful_commands(&name, launched.job.map(|job| job.id)));
+            .note(&useful_commands(&target, launched.job.map(|job| job.id)));
     }
     Ok(status)
 }
@@ -141,21 +143,31 @@ fn considered(task: &ResolvedTask, chosen: usize, context: &str) -> String {
     )
 }
 
-fn useful_commands(name: &str, job: Option<u64>) -> String {
+/// The cluster as other commands have to name it: with its context, where that is not the kubeconfig's current one.
+fn target(name: &str, context: &str) -> String {
+    let current = Cluster::context_name(&Selection::default());
+    if current.is_some_and(|current| current == context) {
+        name.to_owned()
+    } else {
+        format!("{name} --context {context}")
+    }
+}
+
+fn useful_commands(target: &str, job: Option<u64>) -> String {
     let mut lines = vec!["Useful commands".to_owned()];
     if let Some(job) = job {
         lines.push(format!(
-            "├── See the output again:  skiff logs {name} {job}"
+            "├── See the output again:  skiff logs {target} {job}"
         ));
         lines.push(format!(
-            "├── Cancel the job:        skiff cancel {name} {job}"
+            "├── Cancel the job:        skiff cancel {target} {job}"
         ));
     }
-    lines.push(format!("├── See the job queue:     skiff queue {name}"));
+    lines.push(format!("├── See the job queue:     skiff queue {target}"));
     lines.push(format!(
-        "├── Run another job:       skiff exec {name} COMMAND"
+        "├── Run another job:       skiff exec {target} COMMAND"
     ));
-    lines.push(format!("└── Take it all down:      skiff down {name}"));
+    lines.push(format!("└── Take it all down:      skiff down {target}"));
     lines.join("\n")
 }
 
