@@ -92,8 +92,8 @@ impl Key {
                 .count();
             let word = &line.text[start..start + length];
             if length > 0
-                && is_secret(word)
                 && let Some(end) = behind_colon(line.text, start + length)
+                && is_secret(word)
             {
                 let before = &line.text[..start];
                 let is_blank = |char: char| matches!(char, ' ' | '\t' | '-' | '?' | '"' | '\'');

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use crate::faults::Fault;
 use crate::yaml::{Entry, Node, Value};
 
+/// How many bytes the values may add to one task: a value may be long, and stand in many places.
+const MAX_GROWTH: usize = 1 << 20;
+
 /// What a variable stands for.
 pub(crate) struct Substitute<'a> {
     pub(crate) value: &'a str,
@@ -14,6 +17,8 @@ pub(crate) struct Substitute<'a> {
 /// Puts values in the place of variables.
 pub(crate) struct Substitution<'a> {
     values: HashMap<&'a str, Substitute<'a>>,
+    /// How many bytes they have added.
+    growth: usize,
     /// Whether the value of a secret has been put in.
     pub(crate) has_secret: bool,
     pub(crate) faults: Vec<Fault>,
@@ -23,6 +28,7 @@ impl<'a> Substitution<'a> {
     pub(crate) fn new(values: HashMap<&'a str, Substitute<'a>>) -> Self {
         Self {
             values,
+            growth: 0,
             has_secret: false,
             faults: Vec::new(),
         }
@@ -30,10 +36,20 @@ impl<'a> Substitution<'a> {
 
     /// A tree with values in the place of variables, in keys too.
     pub(crate) fn apply(&mut self, node: &Node) -> Node {
+        let replaced = self.replaced(node);
+        if self.growth > MAX_GROWTH {
+            let fault = Fault::new(format!("variables add more than {MAX_GROWTH} bytes"));
+            let help = "put long texts into a file, and mount the file";
+            self.faults.push(fault.at(node.span, "").help(help));
+        }
+        replaced
+    }
+
+    fn replaced(&mut self, node: &Node) -> Node {
         let value = match &node.value {
             Value::String(text) => Value::String(self.replace(text)),
             Value::Sequence(items) => {
-                Value::Sequence(items.iter().map(|item| self.apply(item)).collect())
+                Value::Sequence(items.iter().map(|item| self.replaced(item)).collect())
             }
             Value::Mapping(entries) => self.mapping(entries),
             other => other.clone(),
@@ -48,8 +64,8 @@ impl<'a> Substitution<'a> {
         let mut places = HashMap::new();
         let mut replaced: Vec<Entry> = Vec::with_capacity(entries.len());
         for entry in entries {
-            let key = self.apply(&entry.key);
-            let value = self.apply(&entry.value);
+            let key = self.replaced(&entry.key);
+            let value = self.replaced(&entry.value);
             let name = key.value.to_python_string();
             if let Some(first) = places.insert(name, key.span) {
                 let fault = Fault::new("two keys are the same once variables have their values")
@@ -73,7 +89,10 @@ impl<'a> Substitution<'a> {
             match self.values.get(variable.name) {
                 Some(substitute) => {
                     self.has_secret |= substitute.is_secret;
-                    replaced.push_str(substitute.value);
+                    self.growth = self.growth.saturating_add(substitute.value.len());
+                    if self.growth <= MAX_GROWTH {
+                        replaced.push_str(substitute.value);
+                    }
                 }
                 None => replaced.push_str(&rest[variable.start..variable.end]),
             }

@@ -16,10 +16,10 @@ fn resolve(text: &str) -> Result<ResolvedTask, Vec<String>> {
 fn bucket(text: &str) -> Result<serde_json::Value, String> {
     let task = resolve(&format!("file_mounts: {{/data: {text}}}\n"));
     let mut task = task.map_err(|faults| faults.join("\n"))?;
-    match task.file_mounts.swap_remove("/data") {
-        Some(FileMount::Storage(storage)) => Ok(storage),
-        other => panic!("{other:?}"),
-    }
+    let Some(FileMount::Storage(storage)) = task.file_mounts.swap_remove("/data") else {
+        unreachable!("a mapping is a bucket")
+    };
+    Ok(storage)
 }
 
 /// A volume, or what is wrong with it.

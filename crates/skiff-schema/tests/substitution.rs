@@ -20,10 +20,11 @@ fn workdir_with(variables: &BTreeMap<String, String>, workdir: &str) -> String {
         envs: variables.clone().into_iter().collect(),
         ..TaskOverrides::default()
     };
-    match file.tasks()[0].resolve(&overrides).expect("valid").workdir {
-        Some(Workdir::Folder(path)) => path,
-        other => panic!("{other:?}"),
-    }
+    let task = file.tasks()[0].resolve(&overrides).expect("valid");
+    let Some(Workdir::Folder(path)) = task.workdir else {
+        unreachable!("a string is a folder")
+    };
+    path
 }
 
 fn resolved(text: &str) -> skiff_schema::ResolvedTask {
@@ -109,6 +110,20 @@ fn what_variables_make_wrong_is_found_when_they_have_their_values() {
             "task.yaml:2:19: `file_mounts./a`: `./x/` must not end with `/`",
             "task.yaml:3:11: `volumes`: `relative` is no absolute path",
         ]
+    );
+}
+
+#[test]
+fn long_values_in_many_places_are_refused_and_not_written_out() {
+    let text = format!(
+        "envs: {{A: {}}}\nworkdir: {}\n",
+        "x".repeat(100_000),
+        "$A".repeat(100_000)
+    );
+    let told = faults(&text, &TaskOverrides::default());
+    assert_eq!(
+        told,
+        ["task.yaml:2:10: variables add more than 1048576 bytes"]
     );
 }
 

@@ -1,9 +1,11 @@
 //! What stands before the tasks of a pipeline or a job group.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use crate::check::{Findings, check};
-use crate::faults::Fault;
+use crate::faults::{Fault, MAX_FAULTS};
 use crate::grammar::{Field, Form, Notation, Problem, Record, ScalarKind};
 use crate::path::Path;
 use crate::view::View;
@@ -183,7 +185,7 @@ fn check_header(record: &'static Record, header: &Node, faults: &mut Vec<Fault>)
 
 impl JobGroup {
     /// Reads the header of a job group whose tasks have these names.
-    pub(super) fn read(header: &Node, tasks: &[&str], faults: &mut Vec<Fault>) -> Self {
+    pub(super) fn read(header: &Node, tasks: &BTreeSet<&str>, faults: &mut Vec<Fault>) -> Self {
         check_header(&JOB_GROUP, header, faults);
         let fields = View::of(header);
         Self {
@@ -195,7 +197,7 @@ impl JobGroup {
     }
 }
 
-fn primary_tasks(fields: View<'_>, tasks: &[&str], faults: &mut Vec<Fault>) -> Vec<String> {
+fn primary_tasks(fields: View<'_>, tasks: &BTreeSet<&str>, faults: &mut Vec<Fault>) -> Vec<String> {
     let Some(Value::Sequence(items)) = fields.get("primary_tasks").map(|node| &node.value) else {
         return Vec::new();
     };
@@ -210,7 +212,7 @@ fn primary_tasks(fields: View<'_>, tasks: &[&str], faults: &mut Vec<Fault>) -> V
 }
 
 impl TerminationDelay {
-    fn read(fields: View<'_>, tasks: &[&str], faults: &mut Vec<Fault>) -> Self {
+    fn read(fields: View<'_>, tasks: &BTreeSet<&str>, faults: &mut Vec<Fault>) -> Self {
         let Some(node) = fields.get("termination_delay") else {
             return Self::default();
         };
@@ -236,14 +238,23 @@ impl TerminationDelay {
 }
 
 /// Finds names of tasks that the group does not have.
-fn check_known(field: &str, name: &str, place: &Node, tasks: &[&str], faults: &mut Vec<Fault>) {
-    if tasks.contains(&name) {
+fn check_known(
+    field: &str,
+    name: &str,
+    place: &Node,
+    tasks: &BTreeSet<&str>,
+    faults: &mut Vec<Fault>,
+) {
+    if tasks.contains(name) {
         return;
     }
     let fault = Fault::new(format!("`{field}`: the group has no task `{name}`")).at(place.span, "");
-    let help = match words::similar(name, tasks.iter().copied()) {
+    // Looking for the word that was meant is worth it only where it may be told.
+    let is_told = faults.len() < MAX_FAULTS;
+    let like = is_told.then(|| words::similar(name, tasks.iter().copied()));
+    let help = match like.flatten() {
         Some(like) => format!("did you mean `{like}`?"),
-        None => format!("its tasks are {}", words::all_of(tasks)),
+        None => "write the `name` of one of its tasks".to_owned(),
     };
     faults.push(fault.help(help));
 }

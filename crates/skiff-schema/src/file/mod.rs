@@ -2,7 +2,7 @@
 
 mod header;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::faults::Fault;
 use crate::source::Source;
@@ -131,7 +131,7 @@ fn no_mapping(document: &Node) -> Fault {
 }
 
 /// The names of the tasks of a job group, each of which needs one of its own.
-fn check_names<'a>(tasks: &'a [Task], faults: &mut Vec<Fault>) -> Vec<&'a str> {
+fn check_names<'a>(tasks: &'a [Task], faults: &mut Vec<Fault>) -> BTreeSet<&'a str> {
     let mut places = HashMap::new();
     for task in tasks {
         let span = task.name_span();

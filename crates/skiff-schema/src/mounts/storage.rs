@@ -1,5 +1,7 @@
 //! Buckets as they are written in `file_mounts`.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use crate::faults::Fault;
@@ -111,19 +113,18 @@ impl<'a> Rules<'a> {
             let fault = Fault::new(format!("`{path}` is an empty list"));
             faults.push(self.at("source", fault.help("name a file or a folder")));
         }
-        let mut names = Vec::new();
+        let mut names = HashSet::new();
         for item in items {
             let Value::String(source) = &item.value else {
                 continue;
             };
             self.check_local(source, faults);
             let name = source.rsplit('/').next().unwrap_or(source);
-            if names.contains(&name) {
+            if !names.insert(name) {
                 let message =
                     format!("`{path}` has several files or folders that are called `{name}`");
                 faults.push(Fault::new(message).at(item.span, "again here"));
             }
-            names.push(name);
         }
     }
 

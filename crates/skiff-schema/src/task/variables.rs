@@ -1,6 +1,6 @@
 //! The variables of a task, open and secret: what the file says, and what the command line gives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -31,6 +31,8 @@ pub(super) struct Variables {
     pub(super) managed: Vec<ManagedSecret>,
     /// Those that have no value, and where they stand.
     missing: Vec<(String, Span)>,
+    /// All names, with a value or without one.
+    declared: HashSet<String>,
 }
 
 impl Variables {
@@ -39,6 +41,7 @@ impl Variables {
         let mut variables = Self::default();
         for entry in task.view("envs").entries() {
             let name = entry.key.value.to_python_string();
+            variables.declared.insert(name.clone());
             if entry.value.value == Value::Null {
                 variables.missing.push((name, entry.key.span));
             } else {
@@ -56,6 +59,9 @@ impl Variables {
         if let Some(node) = task.get("managed_secrets") {
             variables.read_managed(node, faults);
         }
+        let secrets = variables.secrets.keys();
+        let managed = variables.managed.iter().map(|managed| &managed.name);
+        variables.declared.extend(secrets.chain(managed).cloned());
         variables
     }
 
@@ -112,6 +118,7 @@ impl Variables {
             match names::variable(name) {
                 Ok(()) => {
                     self.missing.retain(|(missing, _)| missing != name);
+                    self.declared.insert(name.clone());
                     self.envs.insert(name.clone(), value.clone());
                 }
                 Err(problem) => faults.push(problem.of("--env")),
@@ -121,6 +128,7 @@ impl Variables {
             match names::secret(name) {
                 Ok(()) => {
                     self.managed.retain(|managed| managed.name != *name);
+                    self.declared.insert(name.clone());
                     self.secrets.insert(name.clone(), value.clone());
                 }
                 Err(problem) => faults.push(problem.of("--secret")),
@@ -168,12 +176,9 @@ impl Variables {
         }
     }
 
-    /// The names that stand for something, now or once flags are applied.
+    /// Whether a name stands for something, now or once flags are applied.
     pub(super) fn is_declared(&self, name: &str) -> bool {
-        self.envs.contains_key(name)
-            || self.secrets.contains_key(name)
-            || self.missing.iter().any(|(missing, _)| missing == name)
-            || self.managed.iter().any(|managed| managed.name == name)
+        self.declared.contains(name)
     }
 
     /// What each name stands for; a secret wins over a variable.
