@@ -12,7 +12,7 @@ use crate::view::View;
 use crate::words;
 use crate::yaml::{Node, Value};
 
-use super::{merge, typed};
+use super::{merge, reserved, typed};
 
 /// What belongs to Skiff: its commands find objects by these labels.
 const OWN_LABELS: &str = "skiff.dev/";
@@ -53,6 +53,9 @@ fn check_pod_config(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
     }
     typed::check::<PodTemplateSpec>(&rest, path, faults);
     check_items(&rest, path, faults);
+    if let Some(spec) = pod.get("spec") {
+        reserved::check(spec, &path.key("spec"), faults);
+    }
 }
 
 /// Finds items of lists that lack what Kubernetes tells them apart by, which the types leave open.

@@ -4,6 +4,7 @@ mod json;
 mod kinds;
 pub(crate) mod merge;
 mod quantity;
+mod reserved;
 mod typed;
 
 use serde_json::Value as Json;

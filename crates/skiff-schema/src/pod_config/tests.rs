@@ -232,6 +232,42 @@ fn what_kubernetes_takes_is_no_fault() {
 }
 
 #[test]
+fn what_makes_the_pod_a_clusters_cannot_be_written() {
+    let text = "
+spec:
+  restartPolicy: Always
+  volumes: [{name: skiff}, {name: data}]
+  containers:
+    - command: [sleep]
+      args: []
+      volumeMounts: [{name: data, mountPath: /skiff/}, {name: data, mountPath: /skiffs}]
+    - name: ray-node
+      env: [{name: SKIFF_CPUS, value: '1'}, {name: A, value: '1'}]
+    - {name: logs, image: a, command: [b], volumeMounts: [{name: data, mountPath: /skiff}]}
+";
+    let told = faults(&POD_CONFIG, text);
+    let fields: Vec<&str> = told
+        .iter()
+        .filter_map(|told| told.split('`').nth(1))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "pod_config.spec.restartPolicy",
+            "pod_config.spec.volumes[0].name",
+            "pod_config.spec.containers[0].command",
+            "pod_config.spec.containers[0].volumeMounts[0].mountPath",
+            "pod_config.spec.containers[1].env[0].name",
+        ]
+    );
+    assert!(
+        told.iter()
+            .all(|told| told.contains("is for Skiff to choose"))
+    );
+    assert!(faults(&POD_CONFIG, "spec: {restartPolicy: Never}").is_empty());
+}
+
+#[test]
 fn what_skiff_decides_cannot_be_written() {
     let name = "`pod_config.metadata.name` is for Skiff to choose (write `labels` and `annotations` alone)";
     assert_eq!(faults(&POD_CONFIG, "metadata: {name: x}"), [name]);
