@@ -46,12 +46,14 @@ pub static RESOURCES: Record = Record {
             "any_of",
             Form::List(&Form::Record(&CANDIDATE)),
             "Candidates of which any will do: each is the rest of `resources` with its own fields on top, labels put together; those on other clouds are passed over",
-        ),
+        )
+        .example("any_of:\n  - {infra: k8s/one, accelerators: H100:8}\n  - {infra: k8s/two, accelerators: A100:8}"),
         Field::new(
             "ordered",
             Form::List(&Form::Record(&CANDIDATE)),
             "Candidates of which the first that can be had is taken, otherwise as `any_of`",
-        ),
+        )
+        .example("ordered:\n  - accelerators: H100:1\n  - accelerators: A100:1\n    memory: 64"),
         CLOUD_FIELD,
         REGION_FIELD,
         ZONE_FIELD,
