@@ -48,6 +48,8 @@ fn a_header_before_one_task_gives_it_its_name() {
     assert_eq!(resolve(&file)[0].name.as_deref(), Some("header"));
     let named = read("name: header\n---\nname: own\nrun: a\n");
     assert_eq!(resolve(&named)[0].name.as_deref(), Some("own"));
+    let empty = read("name: header\n---\nname:\nrun: a\n");
+    assert_eq!(resolve(&empty)[0].name.as_deref(), Some("header"));
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl TaskFile {
                 let name = header::read_pipeline(&header, faults);
                 match tasks.as_mut_slice() {
                     [only] => {
-                        only.name_after(name);
+                        only.name_after(&header);
                         FileKind::Single
                     }
                     _ => FileKind::Pipeline { name },

@@ -79,7 +79,11 @@ impl Task {
 
     /// A task that runs a command, named as `SkyPilot` names it.
     pub(crate) fn from_command(command: &str) -> Self {
-        let entries = [text_entry("name", "sky-cmd"), text_entry("run", command)];
+        let entries = [("name", "sky-cmd"), ("run", command)];
+        let entries = entries.map(|(key, value)| Entry {
+            key: text(key),
+            value: text(value),
+        });
         Self::of_entries(entries.into())
     }
 
@@ -124,14 +128,18 @@ impl Task {
         name.unwrap_or(&self.document).span
     }
 
-    /// Gives it the name of the file that it stands in, if it has none of its own.
-    pub(crate) fn name_after(&mut self, file: Option<String>) {
-        if let (None, Some(name), Value::Mapping(entries)) = (
-            self.name().map(str::to_owned),
-            file,
-            &mut self.document.value,
-        ) {
-            entries.push(text_entry("name", &name));
+    /// Gives it the name that stands before it, if it has none of its own.
+    pub(crate) fn name_after(&mut self, header: &Node) {
+        let name = View::of(header).get("name");
+        let has_name = View::of(&self.document).get("name").is_some();
+        if let (Some(name), false, Value::Mapping(entries)) =
+            (name, has_name, &mut self.document.value)
+        {
+            entries.retain(|entry| entry.key.value.to_python_string() != "name");
+            entries.push(Entry {
+                key: text("name"),
+                value: name.clone(),
+            });
         }
     }
 
@@ -156,11 +164,7 @@ impl Task {
     /// The task with flags; without them, as far as no flag can change it.
     fn fill_in(&self, flags: Option<&TaskOverrides>, findings: &mut Findings) -> ResolvedTask {
         let fields = View::of(&self.document);
-        let mut variables = Variables::read(fields, &mut findings.faults);
-        if let Some(flags) = flags {
-            variables.apply(flags, &mut findings.faults);
-            variables.check(fields, &mut findings.faults);
-        }
+        let variables = Variables::of(fields, flags, &mut findings.faults);
         let mut parts = Parts::new(fields, &variables, flags.is_some(), findings);
         let workdir = parts.read("workdir", |node, _| workdir::of_node(node));
         let workdir = workdir::with_flags(workdir.flatten(), flags, &mut parts.findings.faults);
@@ -210,15 +214,11 @@ impl Task {
     }
 }
 
-/// A field that stands in no text.
-fn text_entry(key: &str, value: &str) -> Entry {
-    let node = |text: &str| Node {
+/// A string that stands in no text.
+fn text(text: &str) -> Node {
+    Node {
         value: Value::String(text.to_owned()),
         span: Span::default(),
-    };
-    Entry {
-        key: node(key),
-        value: node(value),
     }
 }
 

@@ -36,6 +36,20 @@ pub(super) struct Variables {
 }
 
 impl Variables {
+    /// The variables of a task, with flags on top.
+    pub(super) fn of(
+        task: View<'_>,
+        flags: Option<&TaskOverrides>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let mut variables = Self::read(task, faults);
+        if let Some(flags) = flags {
+            variables.apply(flags, faults);
+            variables.check(task, faults);
+        }
+        variables
+    }
+
     /// Reads the variables among the fields of a task, without flags.
     pub(super) fn read(task: View<'_>, faults: &mut Vec<Fault>) -> Self {
         let mut variables = Self::default();
@@ -113,7 +127,7 @@ impl Variables {
     }
 
     /// Puts the values of flags on top.
-    pub(super) fn apply(&mut self, flags: &TaskOverrides, faults: &mut Vec<Fault>) {
+    fn apply(&mut self, flags: &TaskOverrides, faults: &mut Vec<Fault>) {
         for (name, value) in &flags.envs {
             match names::variable(name) {
                 Ok(()) => {
@@ -137,7 +151,7 @@ impl Variables {
     }
 
     /// Finds what is wrong with variables to which no flag is added any more.
-    pub(super) fn check(&self, task: View<'_>, faults: &mut Vec<Fault>) {
+    fn check(&self, task: View<'_>, faults: &mut Vec<Fault>) {
         for (name, span) in &self.missing {
             let help =
                 format!("give it with `--env {name}=<value>`; an empty one is `{name}: \"\"`");
