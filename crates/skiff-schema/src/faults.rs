@@ -11,6 +11,8 @@ pub(crate) const MAX_FAULTS: usize = 50;
 /// Characters of a message that are kept at its start and at its end, if it is too long: a value
 /// that it quotes may have megabytes.
 const KEPT: usize = 150;
+/// The same of a help, which may list all the words that are known.
+const KEPT_OF_HELP: usize = 1000;
 
 /// One thing that is wrong: what, where, and what to write instead.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ pub struct Fault {
 impl Fault {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
-            message: presentable(message.into()),
+            message: presentable(message.into(), KEPT),
             help: None,
             labels: Vec::new(),
             source: None,
@@ -38,7 +40,7 @@ impl Fault {
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(presentable(help.into(), KEPT_OF_HELP));
         self
     }
 
@@ -79,9 +81,9 @@ impl Fault {
     }
 }
 
-/// A message without the control characters and the length that a quoted value may have.
-fn presentable(message: String) -> String {
-    let is_long = message.chars().nth(2 * KEPT).is_some();
+/// A text without the control characters and the length that a quoted value may have.
+fn presentable(message: String, kept: usize) -> String {
+    let is_long = message.chars().nth(2 * kept).is_some();
     if !is_long && !message.contains(char::is_control) {
         return message;
     }
@@ -89,8 +91,8 @@ fn presentable(message: String) -> String {
     if !is_long {
         return message.chars().map(shown).collect();
     }
-    let start = message.chars().take(KEPT);
-    let mut end: Vec<char> = message.chars().rev().take(KEPT).collect();
+    let start = message.chars().take(kept);
+    let mut end: Vec<char> = message.chars().rev().take(kept).collect();
     end.reverse();
     start.chain(['…']).chain(end).map(shown).collect()
 }
