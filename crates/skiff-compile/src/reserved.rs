@@ -26,10 +26,7 @@ pub(crate) fn check(own: &PodSpec, changed: &PodSpec) -> Result<(), CompileError
         let of = |spec: &PodSpec| volume(spec, name).cloned();
         if of(own) != of(changed) {
             let field = format!("the volume `{name}`");
-            return refuse(
-                field,
-                "the agent lives there; give your volume another name",
-            );
+            return refuse(field, "the agent lives there");
         }
     }
     for (list, before, after) in [
@@ -60,16 +57,10 @@ pub(crate) fn check(own: &PodSpec, changed: &PodSpec) -> Result<(), CompileError
 fn check_container(list: &str, own: &Container, changed: &Container) -> Result<(), CompileError> {
     let field = |name: &str| format!("spec.{list}: `{name}` of the container `{}`", own.name);
     if own.command != changed.command {
-        return refuse(
-            field("command"),
-            "it starts the agent; what the task runs is its `run`",
-        );
+        return refuse(field("command"), "it starts the agent");
     }
     if changed.args.as_ref().is_some_and(|args| !args.is_empty()) {
-        return refuse(
-            field("args"),
-            "they would be the agent's; what the task runs is its `run`",
-        );
+        return refuse(field("args"), "they would be the agent's");
     }
     if own_mounts(own) != own_mounts(changed) {
         return refuse(
