@@ -1,34 +1,19 @@
-//! Which configuration files there are, and what they say together with the flags.
+//! Which configuration files and flags there are: the layers of the configuration.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use skiff_schema::{Config, ConfigLayer};
+use skiff_schema::ConfigLayer;
 
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::files;
-use crate::printer::Printer;
 
 /// A file of configuration that there may be.
 struct Candidate {
     path: PathBuf,
     /// The environment variable that names it: then it must be there.
     variable: Option<&'static str>,
-}
-
-/// What all layers say together. Keys that change nothing are told.
-pub(crate) fn load(
-    environment: &Environment,
-    context: Option<&str>,
-    flags: &[String],
-    printer: Printer,
-) -> Result<Config, CommandError> {
-    let layers = layers(environment, context, flags)?;
-    for warning in layers.iter().flat_map(|layer| &layer.warnings) {
-        printer.note(&format!("warning: {}", warning.message));
-    }
-    Ok(Config::merge(layers))
 }
 
 /// Reads every layer, the lowest first: the local cluster's own, the user's, the project's, then what `--config` says.

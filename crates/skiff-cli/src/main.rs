@@ -17,6 +17,7 @@ mod table;
 mod task_args;
 mod variables;
 
+use std::cell::Cell;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -66,6 +67,7 @@ fn wait_for(
             printer,
             interrupt: interrupt.clone(),
             context,
+            has_warned: Cell::new(false),
         };
         tokio::select! {
             result = commands::run(command, &setup) => match result {

@@ -1,5 +1,7 @@
 //! What every command starts from.
 
+use std::cell::Cell;
+
 use skiff_compile::user_hash;
 use skiff_engine::{Interrupt, User};
 use skiff_kube::{Cluster, Selection};
@@ -18,6 +20,8 @@ pub(crate) struct Setup {
     pub(crate) interrupt: Interrupt,
     /// `--context`
     pub(crate) context: Option<String>,
+    /// Whether the keys that change nothing have been told.
+    pub(crate) has_warned: Cell<bool>,
 }
 
 impl Setup {
@@ -64,9 +68,24 @@ impl Setup {
             namespace: None,
         };
         let name = Cluster::context_name(&selection);
-        let config = configuration::load(&self.environment, name.as_deref(), flags, self.printer)?;
+        let config = self.configuration(name.as_deref(), flags)?;
         selection.namespace = config.for_context(name.as_deref()).namespace;
         Ok((selection, config))
+    }
+
+    /// What files and flags say together. Keys that change nothing are told, once.
+    pub(crate) fn configuration(
+        &self,
+        context: Option<&str>,
+        flags: &[String],
+    ) -> Result<Config, CommandError> {
+        let layers = configuration::layers(&self.environment, context, flags)?;
+        if !self.has_warned.replace(true) {
+            for warning in layers.iter().flat_map(|layer| &layer.warnings) {
+                self.printer.note(&format!("warning: {}", warning.message));
+            }
+        }
+        Ok(Config::merge(layers))
     }
 
     /// Asks, unless the user has said yes beforehand; an error where nobody can answer.

@@ -120,7 +120,7 @@ fn as_table(entries: &[ConfigEntry]) -> String {
         };
         let mut from = entry.origin.to_string();
         if let Some(why) = entry.ignored {
-            from += &format!(" (ignored: {why})");
+            from = format!("{from} (ignored: {why})");
         }
         vec![entry.path.clone(), shortened(&value), from]
     });

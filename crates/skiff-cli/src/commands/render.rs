@@ -6,7 +6,6 @@ use skiff_engine::launchable;
 use skiff_kube::{Cluster, Selection};
 
 use crate::agent::agents;
-use crate::configuration;
 use crate::error::CommandError;
 use crate::setup::Setup;
 use crate::task_args::TaskArgs;
@@ -65,8 +64,7 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
     } else {
         let context = Cluster::context_name(&Selection::default());
         let flags = args.task.config();
-        let config =
-            configuration::load(&setup.environment, context.as_deref(), flags, setup.printer)?;
+        let config = setup.configuration(context.as_deref(), flags)?;
         let namespace = config.for_context(context.as_deref()).namespace;
         (
             // No node is known, so none contradicts.

@@ -1,6 +1,7 @@
 //! `skiff config show`, and which files and flags make the configuration.
 
 use skiff_test::Program;
+use skiff_test::fake_api::FakeApi;
 
 use crate::sandbox::{Sandbox, assert_finished};
 
@@ -208,4 +209,24 @@ async fn a_file_that_is_far_too_large_is_not_read() {
     sandbox.write(".sky.yaml", vec![b'#'; 5 << 20]);
     let finished = sandbox.skiff().run(&["config", "show"]).await.code(1);
     finished.one_error().notes("larger than 4 MiB");
+}
+
+#[tokio::test]
+async fn keys_without_effect_are_told_once_however_many_candidates_there_are() {
+    let api = FakeApi::start(Vec::new()).await.expect("a port is free");
+    let sandbox = Sandbox::new();
+    sandbox.kubeconfig("http", api.address);
+    sandbox.write(".sky.yaml", "jobs: {bucket: 's3://mine'}\n");
+    sandbox.write(
+        "task.yaml",
+        "resources: {any_of: [{cpus: 1}, {cpus: 2}]}\nrun: id\n",
+    );
+    let finished = sandbox
+        .skiff()
+        .run(&["launch", "-y", "task.yaml"])
+        .await
+        .code(1);
+    let warning =
+        "warning: .sky.yaml:1: `jobs` is ignored: Skiff has no controller of that kind yet";
+    assert_eq!(finished.stderr.matches(warning).count(), 1, "{finished}");
 }
