@@ -4,7 +4,7 @@ use clap::Args;
 use skiff_engine::{ExecRequest, exec};
 use skiff_proto::ExitStatus;
 
-use crate::commands::conclude;
+use crate::commands::{conclude, target};
 use crate::error::CommandError;
 use crate::setup::Setup;
 use crate::task_args::TaskArgs;
@@ -50,6 +50,10 @@ pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, Com
             .note("The task has no `run`: nothing was run.");
     }
     Ok(outcome.map_or(ExitStatus::Success, |outcome| {
-        conclude(&outcome, &args.cluster, setup.printer)
+        conclude(
+            &outcome,
+            &target(&args.cluster, &cluster.context),
+            setup.printer,
+        )
     }))
 }

@@ -3,13 +3,12 @@
 use clap::Args;
 use skiff_compile::AgentBuild;
 use skiff_engine::{LaunchRequest, Prepared, launch};
-use skiff_kube::{Cluster, Selection};
 use skiff_proto::ExitStatus;
 use skiff_schema::{Infra, ResolvedTask};
 
 use crate::agent::agents;
 use crate::candidates::{self, Candidate};
-use crate::commands::conclude;
+use crate::commands::{conclude, target};
 use crate::error::CommandError;
 use crate::setup::Setup;
 use crate::table::table;
@@ -141,16 +140,6 @@ fn considered(task: &ResolvedTask, chosen: usize, context: &str) -> String {
         "Considered resources ({nodes} node{plural}):\n{}",
         table(&head, rows).trim_end()
     )
-}
-
-/// The cluster as other commands have to name it: with its context, where that is not the kubeconfig's current one.
-fn target(name: &str, context: &str) -> String {
-    let current = Cluster::context_name(&Selection::default());
-    if current.is_some_and(|current| current == context) {
-        name.to_owned()
-    } else {
-        format!("{name} --context {context}")
-    }
 }
 
 fn useful_commands(target: &str, job: Option<u64>) -> String {

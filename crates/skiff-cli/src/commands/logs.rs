@@ -4,7 +4,7 @@ use clap::Args;
 use skiff_engine::{LogOptions, logs};
 use skiff_proto::{ExitStatus, JobId};
 
-use crate::commands::conclude;
+use crate::commands::{conclude, target};
 use crate::error::CommandError;
 use crate::setup::Setup;
 
@@ -45,7 +45,11 @@ pub(crate) async fn run(args: LogsArgs, setup: &Setup) -> Result<ExitStatus, Com
     .await;
     progress.clear();
     let outcome = outcome?;
-    let status = conclude(&outcome, &args.cluster, setup.printer);
+    let status = conclude(
+        &outcome,
+        &target(&args.cluster, &cluster.context),
+        setup.printer,
+    );
     // What was asked for is what is there: a job that goes on is no failure of that.
     Ok(if args.no_follow && status == ExitStatus::JobNotFinished {
         ExitStatus::Success

@@ -14,6 +14,7 @@ pub(crate) mod status;
 pub(crate) mod task;
 
 use skiff_engine::Outcome;
+use skiff_kube::{Cluster, Selection};
 use skiff_proto::ExitStatus;
 
 use crate::cli::ClusterCommand;
@@ -49,6 +50,16 @@ async fn until_interrupted(
     match Box::pin(setup.interrupt.unless(work)).await {
         Some(result) => result.map(|()| ExitStatus::Success),
         None => Ok(ExitStatus::Interrupted),
+    }
+}
+
+/// The cluster as other commands have to name it: with its context, where that is not the kubeconfig's current one.
+pub(crate) fn target(name: &str, context: &str) -> String {
+    let current = Cluster::context_name(&Selection::default());
+    if current.is_some_and(|current| current == context) {
+        name.to_owned()
+    } else {
+        format!("{name} --context {context}")
     }
 }
 
