@@ -12,10 +12,7 @@ mod case;
 mod configuration;
 mod flags;
 mod form;
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+mod recorded;
 
 use serde_json::{Value as Json, json};
 use skiff_schema::{Fault, Faults, FileKind, ResolvedTask, TaskFile, Workdir};
@@ -23,44 +20,17 @@ use skiff_schema::{Fault, Faults, FileKind, ResolvedTask, TaskFile, Workdir};
 use case::Case;
 use flags::Flags;
 
-/// The cases that only the command line can read.
-const OF_THE_COMMAND_LINE: &str = "command_line.txt";
-
 #[test]
 fn task_files_mean_what_they_mean_in_skypilot() {
-    let recorded = recorded();
-    let deviations = deviations();
-    let mut differences = Vec::new();
-    let mut differing = BTreeSet::new();
-    for case in cases() {
-        let Some(reference) = recorded.get(&case.name) else {
-            differences.push(format!(
-                "{}: not recorded; run cargo xtask reference",
-                case.name
-            ));
-            continue;
+    let recorded = recorded::recorded();
+    let found = recorded::of_the_schema().into_iter().map(|case| {
+        let difference = match recorded.get(&case.name) {
+            Some(reference) => difference(&case, reference),
+            None => Some("  not recorded: run cargo xtask reference".to_owned()),
         };
-        let Some(difference) = difference(&case, reference) else {
-            continue;
-        };
-        if !deviations.contains_key(&case.name) {
-            differences.push(format!("{}\n{difference}", case.name));
-        }
-        differing.insert(case.name);
-    }
-    for (name, reason) in &deviations {
-        if !differing.contains(name) {
-            differences.push(format!(
-                "{name}: a deviation that is none any more: {reason}"
-            ));
-        }
-    }
-    assert!(
-        differences.is_empty(),
-        "{} differences:\n\n{}\n",
-        differences.len(),
-        differences.join("\n\n")
-    );
+        (case.name, difference)
+    });
+    recorded::judge(found.collect());
 }
 
 /// What `SkyPilot` and Skiff say, where that is not the same.
@@ -160,40 +130,4 @@ fn group(kind: &FileKind) -> Json {
             json
         }
     }
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference")
-}
-
-fn cases() -> Vec<Case> {
-    let entries = fs::read_dir(folder().join("cases")).expect("the folder of the cases");
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a file").path())
-        .filter(|path| !path.ends_with(OF_THE_COMMAND_LINE))
-        .collect();
-    files.sort();
-    files.iter().flat_map(|path| Case::read_all(path)).collect()
-}
-
-/// What `SkyPilot` made of each case.
-fn recorded() -> BTreeMap<String, Json> {
-    let text = fs::read_to_string(folder().join("recorded.jsonl")).expect("recorded cases");
-    let records = text.lines().map(|line| {
-        let record: Json = serde_json::from_str(line).expect("a line of JSON");
-        (record["name"].as_str().expect("a name").to_owned(), record)
-    });
-    records.collect()
-}
-
-/// The cases in which Skiff differs on purpose, with the reasons.
-fn deviations() -> BTreeMap<String, String> {
-    let text = fs::read_to_string(folder().join("deviations.yaml")).unwrap_or_default();
-    let lines = text
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty());
-    let pairs = lines.map(|line| line.split_once(": ").expect("`name: reason`"));
-    pairs
-        .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
-        .collect()
 }
