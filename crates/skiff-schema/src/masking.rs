@@ -7,8 +7,8 @@ use crate::words;
 
 /// The field whose values are masked.
 const FIELD: &str = "secrets";
-/// A part of the names of fields that hold a secret.
-const SIGN: &[u8] = b"secret";
+/// Parts of the names of fields that hold a secret.
+const SIGNS: [&str; 3] = ["secret", "password", "service_account_token"];
 /// How alike a key must be to be meant as the field.
 const LIKENESS: f64 = 0.85;
 /// A longer key is not meant as the field.
@@ -115,10 +115,7 @@ fn is_part(byte: u8) -> bool {
 /// Whether a key is the field's name, or may be meant as it.
 pub(crate) fn is_secret(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
-    let has_sign = lower
-        .as_bytes()
-        .windows(SIGN.len())
-        .any(|part| part == SIGN);
+    let has_sign = SIGNS.iter().any(|sign| lower.contains(sign));
     has_sign || (word.len() <= LONGEST_KEY && words::likeness(&lower, FIELD) >= LIKENESS)
 }
 

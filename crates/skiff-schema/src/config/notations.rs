@@ -131,7 +131,7 @@ pub(super) static ADDRESS: Notation = Notation {
     },
 };
 
-pub(super) static METADATA_KEY: Notation = Notation {
+pub(crate) static METADATA_KEY: Notation = Notation {
     what: "the key of a label or annotation",
     kinds: &[ScalarKind::Text],
     pattern: "",

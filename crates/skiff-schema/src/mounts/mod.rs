@@ -50,6 +50,9 @@ fn mount_path(text: &str) -> Result<(), Problem> {
     if text.is_empty() {
         return Err(Problem::new("a path is empty", help));
     }
+    if text == "/" {
+        return Err(Problem::new("nothing can appear at `/` itself", help));
+    }
     if split_address(text).is_some() {
         let message = format!("`{text}` is an address, and here stands where it appears");
         return Err(Problem::new(message, help));
@@ -106,7 +109,7 @@ pub(crate) fn read(
         }
         match &entry.value.value {
             Value::String(source) => {
-                if target.ends_with('/') {
+                if target.ends_with('/') && target != "/" {
                     let fault = Fault::new(format!("`{path}`: `{target}` must not end with `/`"));
                     faults.push(fault.at(entry.key.span, "").help("remove the slash"));
                 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::Deserialize;
 
+use crate::config::METADATA_KEY;
 use crate::faults::Fault;
 use crate::grammar::KubernetesType;
 use crate::path::Path;
@@ -116,6 +117,9 @@ fn check_metadata(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
                 let help =
                     "Skiff finds its objects by the names under `skiff.dev/`: choose another";
                 faults.push(Fault::new(message).at(entry.key.span, "").help(help));
+            }
+            if let Err(problem) = (METADATA_KEY.check)(name) {
+                faults.push(problem.of(path.key(field)).at(entry.key.span, ""));
             }
         }
     }

@@ -360,7 +360,7 @@ prop_compose! {
 prop_compose! {
     fn pod_template()(
         containers in prop::collection::vec(container(), 0..3),
-        labels in prop::collection::btree_map("[a-z/.]{1,9}", "[a-z]{0,9}", 0..3),
+        labels in prop::collection::btree_map("([a-z]{1,3}[.][a-z]{1,3}/)?[a-z]{1,4}", "[a-z]{0,9}", 0..3),
         seconds in any::<i64>(),
     ) -> PodTemplateSpec {
         PodTemplateSpec {

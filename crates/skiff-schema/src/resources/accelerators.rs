@@ -181,7 +181,9 @@ fn count(number: &str, text: &str) -> Result<u64, Problem> {
             Err(wrong("is more accelerators than any node has"))
         }
         Some(count) => Ok(count),
-        None => Err(wrong("has no number of accelerators in thousandths")),
+        None => Err(wrong(
+            "needs a number of accelerators, thousandths at the finest",
+        )),
     }
 }
 

@@ -117,7 +117,11 @@ pub(crate) fn parse(text: &str) -> Result<&str, Problem> {
     let is_odd = |char: char| char.is_whitespace() || char.is_control();
     if image.is_empty() || image.contains(is_odd) {
         let help = "write it as for `docker pull`: ubuntu:22.04, ghcr.io/me/image@sha256:…";
-        return Err(Problem::new(format!("`{text}` is not an image"), help));
+        let message = match image {
+            "" => "the image is empty".to_owned(),
+            _ => format!("`{text}` is not an image"),
+        };
+        return Err(Problem::new(message, help));
     }
     Ok(image)
 }

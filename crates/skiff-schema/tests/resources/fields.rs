@@ -24,7 +24,7 @@ fn images_are_read_in_all_their_forms() {
     }
     assert_eq!(image("{image_id: {}}"), None);
     for (resources, expected) in [
-        ("{image_id: ''}", "is not an image"),
+        ("{image_id: ''}", "the image is empty"),
         ("{image_id: a b}", "is not an image"),
         (
             "{image_id: {a: x, b: y}}",

@@ -61,10 +61,10 @@ fn accelerators_that_are_none_are_refused_by_name() {
         ("'A100:0'", "`A100:0` must be more than 0 accelerators"),
         ("'A100:-1'", "`A100:-1` must be more than 0 accelerators"),
         ("{A100: 0}", "`0` must be more than 0 accelerators"),
-        ("'A100:many'", "`A100:many` has no number of accelerators"),
+        ("'A100:many'", "`A100:many` needs a number of accelerators"),
         (
             "'A100:0.0001'",
-            "`A100:0.0001` has no number of accelerators",
+            "`A100:0.0001` needs a number of accelerators",
         ),
         ("'A100:1:2'", "`A100:1:2` is no accelerator"),
         ("{'A100:1': 2}", "`A100:1:2` is no accelerator"),
