@@ -162,6 +162,21 @@ mod tests {
     }
 
     #[test]
+    fn a_node_is_known_by_its_name_its_labels_and_every_address() {
+        let node = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "n1", "labels": { "pool": "batch" } },
+            "status": { "addresses": [
+                { "type": "InternalIP", "address": "10.0.0.1" },
+                { "type": "ExternalIP", "address": "203.0.113.1" },
+            ] },
+        }));
+        let facts = node_facts(&node.expect("a node"));
+        assert_eq!(facts.name, "n1");
+        assert_eq!(facts.labels["pool"], "batch");
+        assert_eq!(facts.addresses, ["10.0.0.1", "203.0.113.1"]);
+    }
+
+    #[test]
     fn vendors_versions_are_read_and_others_taken_for_the_oldest() {
         assert_eq!(
             parse_version("v1.29.3-eks-036c24b"),
