@@ -92,7 +92,7 @@ fn overrides(flags: &str) -> TaskOverrides {
             "--gpus" => resources.accelerators = Some(value),
             "--disk-size" => resources.disk_size = Some(value),
             "--ports" => resources.ports.push(value),
-            flag => panic!("the cases know no flag {flag}"),
+            flag => unreachable!("the cases know no flag {flag}"),
         }
     }
     overrides
