@@ -5,6 +5,7 @@ mod config;
 mod contexts;
 mod help;
 mod launching;
+mod reference;
 mod render;
 mod sandbox;
 mod server;

@@ -12,6 +12,7 @@ mod case;
 mod configuration;
 mod flags;
 mod form;
+#[allow(dead_code, reason = "the tests of the command line take the rest")]
 mod recorded;
 
 use serde_json::{Value as Json, json};

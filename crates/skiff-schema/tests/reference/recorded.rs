@@ -12,13 +12,11 @@ use super::case::Case;
 const OF_THE_COMMAND_LINE: &str = "command_line.txt";
 
 /// The cases whose flags the schema crate takes.
-#[allow(dead_code, reason = "each of the two programs of tests takes its own")]
 pub(crate) fn of_the_schema() -> Vec<Case> {
     cases(|file| !file.ends_with(OF_THE_COMMAND_LINE))
 }
 
 /// The cases that only the command line can read.
-#[allow(dead_code, reason = "each of the two programs of tests takes its own")]
 pub(crate) fn of_the_command_line() -> Vec<Case> {
     cases(|file| file.ends_with(OF_THE_COMMAND_LINE))
 }
