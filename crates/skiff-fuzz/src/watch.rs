@@ -1,6 +1,7 @@
 //! What happens around the inputs: time, memory, and a copy of the input that may be the last.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -48,8 +49,11 @@ impl Watch {
 
     /// Removes the copy: nothing went wrong.
     pub(crate) fn end(self) -> Result<()> {
-        fs::remove_file(&self.current)
-            .with_context(|| format!("cannot remove {}", self.current.display()))
+        match fs::remove_file(&self.current) {
+            // Nothing was tried.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result.with_context(|| format!("cannot remove {}", self.current.display())),
+        }
     }
 
     fn set(&self, started: Option<Instant>) {
