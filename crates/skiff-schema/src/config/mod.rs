@@ -18,7 +18,6 @@ use self::layer::Rank;
 use self::merge::Place;
 
 pub use self::language::{CONFIG, TASK_CONFIG};
-pub(crate) use self::notations::METADATA_KEY;
 pub use self::layer::{ConfigLayer, Warning};
 pub use self::listing::{ConfigEntry, Origin};
 pub use self::section::{AllowedNodes, CustomMetadata, Images, KubernetesConfig};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::grammar::{Notation, Problem, ScalarKind};
 use crate::kubernetes::DockerMode;
 
-/// The longest name of a part of a domain, of a key and of a value of a label.
+/// The longest part of a domain's name.
 const LONGEST_LABEL: usize = 63;
 /// The longest name of an object.
 const LONGEST_NAME: usize = 253;
@@ -131,41 +131,6 @@ pub(super) static ADDRESS: Notation = Notation {
     },
 };
 
-pub(crate) static METADATA_KEY: Notation = Notation {
-    what: "the key of a label or annotation",
-    kinds: &[ScalarKind::Text],
-    pattern: "",
-    check: |text| {
-        let (prefix, name) = text.rsplit_once('/').unwrap_or(("a", text));
-        if prefix.len() <= LONGEST_NAME
-            && prefix.split('.').all(is_domain_label)
-            && is_label(name)
-            && !name.is_empty()
-        {
-            return Ok(());
-        }
-        let message = format!("`{text}` is not the key of a label or annotation");
-        let help =
-            "use letters, digits, `-`, `_` and `.`, at most 63, after an optional `example.com/`";
-        Err(Problem::new(message, help))
-    },
-};
-
-pub(super) static LABEL_VALUE: Notation = Notation {
-    what: "a string",
-    kinds: &[ScalarKind::Text],
-    pattern: "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$",
-    check: |text| {
-        if is_label(text) {
-            return Ok(());
-        }
-        let message = format!("`{text}` is not the value of a label");
-        let help =
-            "use at most 63 letters, digits, `-`, `_` and `.`, a letter or digit first and last";
-        Err(Problem::new(message, help))
-    },
-};
-
 /// A time as the keys of `SkyPilot` that Skiff does not act on have it.
 pub(super) static TIME: Notation = Notation {
     what: "a time",
@@ -241,15 +206,4 @@ fn is_domain_label(text: &str) -> bool {
         && text.bytes().all(is_plain)
         && !text.starts_with('-')
         && !text.ends_with('-')
-}
-
-/// `([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?`, at most 63.
-fn is_label(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let is_end = |char: char| char.is_ascii_alphanumeric();
-    text.is_empty()
-        || text.len() <= LONGEST_LABEL
-            && text.bytes().all(is_plain)
-            && text.starts_with(is_end)
-            && text.ends_with(is_end)
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::Deserialize;
 
-use crate::config::METADATA_KEY;
 use crate::faults::Fault;
 use crate::grammar::KubernetesType;
 use crate::path::Path;
+use crate::resources::{LABEL_VALUE, METADATA_KEY};
 use crate::view::View;
 use crate::words;
 use crate::yaml::{Node, Value};
@@ -120,6 +120,11 @@ fn check_metadata(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
             }
             if let Err(problem) = (METADATA_KEY.check)(name) {
                 faults.push(problem.of(path.key(field)).at(entry.key.span, ""));
+            }
+            if let (&"labels", Value::String(value)) = (field, &entry.value.value)
+                && let Err(problem) = (LABEL_VALUE.check)(value)
+            {
+                faults.push(problem.of(path.key(field)).at(entry.value.span, ""));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Labels of the pods, by the rules of Kubernetes: `team: research`, `example.com/Team: a_b`.
+//! Labels, by the rules of Kubernetes: `team: research`, `example.com/Team: a_b`.
 
 use indexmap::IndexMap;
 
@@ -18,16 +18,31 @@ const MOST: usize = 1000;
 /// The prefix of the labels by which Skiff finds its pods.
 const OWN_PREFIX: &str = "skiff.dev";
 
-/// How a key is written.
+/// How the key of a label or annotation is written.
+const KEY_PATTERN: &str =
+    r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+
+/// The key of a label that is the user's own.
 pub(super) static LABEL_KEY: Notation = Notation {
     what: "the key of a label",
     kinds: &[ScalarKind::Text],
-    pattern: r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+    pattern: KEY_PATTERN,
+    check: |key| {
+        check_own(key)?;
+        check_key(key)
+    },
+};
+
+/// The key of any label or annotation.
+pub(crate) static METADATA_KEY: Notation = Notation {
+    what: "the key of a label or annotation",
+    kinds: &[ScalarKind::Text],
+    pattern: KEY_PATTERN,
     check: check_key,
 };
 
-/// How a value is written.
-pub(super) static LABEL_VALUE: Notation = Notation {
+/// The value of a label.
+pub(crate) static LABEL_VALUE: Notation = Notation {
     what: "a string",
     kinds: &[ScalarKind::Text],
     pattern: r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$",
@@ -64,9 +79,24 @@ pub(super) fn read(
     texts.collect()
 }
 
+/// Keeps users' labels apart from those that Skiff selects by.
+fn check_own(key: &str) -> Result<(), Problem> {
+    if key
+        .split_once('/')
+        .is_some_and(|(prefix, _)| prefix == OWN_PREFIX)
+    {
+        let help = "Skiff finds its pods by the labels under `skiff.dev/`: choose another";
+        return Err(Problem::new(
+            format!("the key `{key}` is Skiff's own"),
+            help,
+        ));
+    }
+    Ok(())
+}
+
 fn check_key(key: &str) -> Result<(), Problem> {
     let wrong = |why: &str, help: &str| {
-        let message = format!("the key `{key}` of a label {why}");
+        let message = format!("the key `{key}` {why}");
         Err(Problem::new(message, help))
     };
     let (prefix, name) = match key.split_once('/') {
@@ -74,10 +104,6 @@ fn check_key(key: &str) -> Result<(), Problem> {
         None => (None, key),
     };
     if let Some(prefix) = prefix {
-        if prefix == OWN_PREFIX {
-            let help = "Skiff finds its pods by the labels under `skiff.dev/`: choose another";
-            return wrong("is Skiff's own", help);
-        }
         if prefix.len() > LONGEST_PREFIX {
             return wrong("has too long a prefix", "use at most 253 characters");
         }

@@ -31,6 +31,7 @@ use crate::{Accelerators, Choice, ResolvedResources, ResourceOverrides};
 pub use grammar::RESOURCES;
 pub(crate) use image::{IMAGE, parse as parse_image};
 pub use infra::Infra;
+pub(crate) use labels::{LABEL_VALUE, METADATA_KEY};
 
 use infra::Place;
 use overrides::Changes;

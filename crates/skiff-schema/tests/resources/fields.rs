@@ -93,7 +93,7 @@ fn labels_follow_the_rules_of_kubernetes() {
     for (labels, expected) in [
         (
             "{-a: b}".to_owned(),
-            "the key `-a` of a label is none that Kubernetes takes",
+            "the key `-a` is none that Kubernetes takes",
         ),
         ("{a b: b}".to_owned(), "the key `a b`"),
         ("{/a: b}".to_owned(), "has a prefix that is no domain"),
@@ -103,7 +103,7 @@ fn labels_follow_the_rules_of_kubernetes() {
         ),
         (
             "{a/b/c: d}".to_owned(),
-            "the key `a/b/c` of a label is none that Kubernetes takes",
+            "the key `a/b/c` is none that Kubernetes takes",
         ),
         (format!("{{{long}: b}}"), "is too long"),
         (format!("{{a: {long}}}"), "is too long"),
@@ -113,7 +113,7 @@ fn labels_follow_the_rules_of_kubernetes() {
         ),
         (
             "{skiff.dev/cluster: other}".to_owned(),
-            "the key `skiff.dev/cluster` of a label is Skiff's own",
+            "the key `skiff.dev/cluster` is Skiff's own",
         ),
         ("{a: }".to_owned(), "`resources.labels.a` has no value"),
         ("{a: 1}".to_owned(), "`resources.labels.a` must be a string"),

@@ -1,15 +1,13 @@
 //! The keys of the `kubernetes` section, for all contexts and for one, and those that Skiff acts on.
 
-use crate::config::notations::{
-    ADDRESS, ANY_NAME, DOCKER, IDENTITY, LABEL_VALUE, LIMITS, METADATA_KEY, NAMESPACE,
-};
+use crate::config::notations::{ADDRESS, ANY_NAME, DOCKER, IDENTITY, LIMITS, NAMESPACE};
 use crate::config::section::{
     BUILDKIT_IMAGE, DOCKER_IMAGE, PAUSE_IMAGE, TASK_GPU_IMAGE, TASK_IMAGE,
 };
 use crate::grammar::{Field, Form, Record};
 use crate::kubernetes::ImagePullPolicy;
 use crate::pod_config;
-use crate::resources::IMAGE;
+use crate::resources::{IMAGE, LABEL_VALUE, METADATA_KEY};
 
 use super::unread::{
     APT_MIRRORS, AUTO_MOUNTS, AUTOSCALER, DWS_FIELD, HIGH_AVAILABILITY_FIELD, KUEUE_FIELD,
