@@ -21,6 +21,7 @@ mod record;
 mod registry;
 mod reserved;
 
+use serde::Serialize;
 use skiff_proto::PROTOCOL_VERSION;
 use skiff_schema::{AllowedNodes, KubernetesConfig, ResolvedResources, ResolvedTask};
 
@@ -70,6 +71,12 @@ impl Input<'_> {
     }
 }
 
+/// Sixteen hex digits of what a value is in JSON.
+fn hash(value: &impl Serialize) -> String {
+    let json = serde_json::to_vec(value).expect("what is hashed is always valid JSON");
+    blake3::hash(&json).to_hex()[..16].to_owned()
+}
+
 /// Turns a task into Kubernetes objects.
 pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
     let cluster = ClusterName::new(&input.ids.cluster, &input.ids.user_hash)?;
@@ -92,6 +99,7 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         num_nodes: input.task.num_nodes,
         image: template.image(),
         docker: input.config.enable_docker,
+        pod_config: input.config.pod_config.to_json().map(|json| hash(&json)),
         agent: input.agent.hash.clone(),
         protocol: PROTOCOL_VERSION,
     };

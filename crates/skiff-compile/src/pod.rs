@@ -61,7 +61,7 @@ impl Template {
         }
         let mut metadata = metadata::of_pods(input, cluster, changed.metadata.unwrap_or_default());
         let annotations = metadata.annotations.get_or_insert_default();
-        annotations.insert(labels::SPEC_HASH.to_owned(), spec_hash(&spec));
+        annotations.insert(labels::SPEC_HASH.to_owned(), crate::hash(&spec));
         Ok(Self { metadata, spec })
     }
 
@@ -236,9 +236,4 @@ pub(crate) fn empty_dir(name: &str, source: EmptyDirVolumeSource) -> Volume {
         empty_dir: Some(source),
         ..Volume::default()
     }
-}
-
-fn spec_hash(spec: &PodSpec) -> String {
-    let json = serde_json::to_vec(spec).expect("a pod spec is always valid JSON");
-    blake3::hash(&json).to_hex()[..16].to_owned()
 }

@@ -34,6 +34,9 @@ pub struct ClusterRecord {
     /// Which Docker it has.
     #[serde(default)]
     pub docker: DockerMode,
+    /// Hash of the `pod_config` that its pods were made with; None: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_config: Option<String>,
     /// The agent's build.
     pub agent: String,
     /// The protocol that its agent speaks.

@@ -140,7 +140,7 @@ impl LaunchError {
 
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
-    let notes = launchable(&request.task, &request.config)?;
+    let mut notes = launchable(&request.task, &request.config)?;
     if let Some(Workdir::Folder(workdir)) = &request.task.workdir {
         workdir::check(&PathBuf::from(workdir))?;
     }
@@ -186,6 +186,12 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
     };
     if let Some(existing) = &existing {
         check_fit(&request, &plan, existing)?;
+        if existing.record.pod_config != plan.record.pod_config {
+            notes.push(format!(
+                "`pod_config` has changed since the cluster was made, and its pods stay as they are: `skiff down {}` and launch again",
+                request.cluster
+            ));
+        }
     }
     Ok(Prepared {
         request,

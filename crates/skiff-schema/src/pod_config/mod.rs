@@ -38,6 +38,11 @@ impl PodConfig {
         self.fragment.is_none()
     }
 
+    /// The fragment as JSON; None where it changes nothing.
+    pub fn to_json(&self) -> Option<Json> {
+        self.fragment.as_ref().map(json::of)
+    }
+
     /// Lays the fragment over a pod, which has `metadata` and `spec`. A container without a name,
     /// or called `ray-node`, is the pod's `task`; `docker`, or `dind`, is its daemon, wherever the
     /// pod has it; `runtimeClassName: ''` is no class.

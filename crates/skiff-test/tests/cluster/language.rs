@@ -36,6 +36,11 @@ run: echo $FROM_POD_CONFIG
         assert_eq!(note.map(String::as_str), Some("from the task"));
         let spec = pod.spec.expect("a pod has a spec");
         assert_eq!(spec.termination_grace_period_seconds, Some(17));
+        let changed = "`pod_config` has changed";
+        let again = namespace.launch("c", &["task.yaml"]).await.code(0);
+        again.never_says(changed);
+        let without = namespace.launch("c", &["--", "true"]).await.code(0);
+        without.notes(changed);
     })
     .await;
 }
