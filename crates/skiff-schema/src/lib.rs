@@ -30,8 +30,8 @@ pub mod yaml;
 
 pub use check::Remark;
 pub use config::{
-    AllowedContexts, AllowedNodes, CONFIG, Config, ConfigEntry, ConfigLayer, CustomMetadata, Images,
-    KubernetesConfig, Origin, TASK_CONFIG, TaskConfig, Warning,
+    AllowedContexts, AllowedNodes, CONFIG, Config, ConfigEntry, ConfigLayer, CustomMetadata,
+    Images, KubernetesConfig, Origin, TASK_CONFIG, TaskConfig, Warning,
 };
 pub use faults::{Fault, Faults};
 pub use file::{FileKind, JOB_GROUP, JobGroup, PIPELINE, TaskFile, TerminationDelay};
@@ -40,8 +40,8 @@ pub use overrides::{ResourceOverrides, TaskOverrides};
 pub use path::Path;
 pub use pod_config::PodConfig;
 pub use resolved::{
-    Accelerators, Autostop, Choice, FileMount, ManagedSecret, PortRange, ResolvedResources, ResolvedTask,
-    VolumeMount, Workdir,
+    Accelerators, Autostop, Choice, FileMount, ManagedSecret, PortRange, ResolvedResources,
+    ResolvedTask, VolumeMount, Workdir,
 };
 pub use resources::{Infra, RESOURCES};
 pub use secrets::Secrets;
