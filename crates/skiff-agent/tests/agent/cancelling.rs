@@ -37,9 +37,11 @@ fn a_script_does_not_go_on_after_it_was_told_to_end() {
     let agent = Agent::start();
     let mut client = agent.client();
     let ready = agent.home().join("ready");
+    // Ready is said by the command itself: a signal that meets bash between fork and exec is lost,
+    // and the command then lives until the grace is over.
     let id = client
         .submit(job(&format!(
-            "touch {}; sleep 1000; echo went on",
+            "sh -c 'touch {}; exec sleep 1000'; echo went on",
             ready.display()
         )))
         .id;
