@@ -201,6 +201,36 @@ impl Field {
     }
 }
 
+/// How many fields several lists have together.
+pub(crate) const fn count(parts: &[&[Field]]) -> usize {
+    let (mut count, mut part) = (0, 0);
+    while part < parts.len() {
+        count += parts[part].len();
+        part += 1;
+    }
+    count
+}
+
+/// Several lists of fields as one, for records that share some of them; `N` is their [`count`].
+pub(crate) const fn joined<const N: usize>(parts: &[&[Field]]) -> [Field; N] {
+    let mut fields = [Field::internal(""); N];
+    let (mut filled, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut at = 0;
+        while at < parts[part].len() {
+            fields[filled] = parts[part][at];
+            filled += 1;
+            at += 1;
+        }
+        part += 1;
+    }
+    assert!(
+        filled == N,
+        "every field has a place, and every place a field"
+    );
+    fields
+}
+
 impl Record {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {

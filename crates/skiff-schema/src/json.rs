@@ -5,11 +5,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::quantity::GIGABYTE;
 use crate::resolved::{Choice, FileMount, VolumeMount, Workdir};
+use crate::resources::DEFAULT_DISK_BYTES;
 use crate::yaml::{Node, Value};
 use crate::{ResolvedResources, ResolvedTask};
-
-/// Bytes of disk where none were asked for, in gigabytes.
-const DEFAULT_DISK: u64 = 256;
 
 impl ResolvedTask {
     /// The task as JSON, its fields in the order in which the language has them.
@@ -59,7 +57,7 @@ impl ResolvedResources {
                 "wait_for": autostop.wait_for,
             })
         });
-        let disk = self.disk_bytes.unwrap_or(DEFAULT_DISK * GIGABYTE);
+        let disk = self.disk_bytes.unwrap_or(DEFAULT_DISK_BYTES);
         let ports: Vec<String> = self.ports.iter().map(ToString::to_string).collect();
         let mut json = json!({
             "infra": infra,

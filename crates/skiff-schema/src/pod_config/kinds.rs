@@ -8,15 +8,13 @@ use serde::Deserialize;
 use crate::faults::Fault;
 use crate::grammar::KubernetesType;
 use crate::path::Path;
-use crate::resources::{LABEL_VALUE, METADATA_KEY};
+use crate::resources::{LABEL_VALUE, METADATA_KEY, is_own_label};
 use crate::view::View;
 use crate::words;
 use crate::yaml::{Node, Value};
 
 use super::{merge, reserved, typed};
 
-/// What belongs to Skiff: its commands find objects by these labels.
-const OWN_LABELS: &str = "skiff.dev/";
 /// What users may write of an object's metadata.
 const METADATA: &[&str] = &["labels", "annotations"];
 
@@ -112,7 +110,7 @@ fn check_metadata(node: &Node, path: &Path<'_>, faults: &mut Vec<Fault>) {
             let Value::String(name) = &entry.key.value else {
                 continue;
             };
-            if name.starts_with(OWN_LABELS) {
+            if is_own_label(name) {
                 let message = format!("`{}`: `{name}` is Skiff's own", path.key(field));
                 let help =
                     "Skiff finds its objects by the names under `skiff.dev/`: choose another";

@@ -4,7 +4,7 @@ use crate::grammar::{Notation, Problem, ScalarKind};
 use crate::quantity::{GIGABYTE, thousandths, whole_bytes};
 
 /// What `SkyPilot` takes for a disk that nobody asked for.
-pub(super) const DEFAULT_DISK_BYTES: u64 = 256 * GIGABYTE;
+pub(crate) const DEFAULT_DISK_BYTES: u64 = 256 * GIGABYTE;
 
 /// How the size of a disk is written.
 pub(super) static DISK_SIZE: Notation = Notation {

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::grammar::{Field, Form, Notation, Record, ScalarKind};
+use crate::grammar::{Field, Form, Notation, Record, ScalarKind, count, joined};
 use crate::quantity::{CPUS, MEMORY, positive};
 use crate::resources::accelerators::{ACCELERATOR, COUNT};
 use crate::resources::autostop::{AUTOSTOP, IDLE};
@@ -20,10 +20,18 @@ pub(super) const PRIORITIES: RangeInclusive<i64> = -1000..=1000;
 /// The `resources` of a task.
 pub static RESOURCES: Record = Record {
     name: "resources",
-    fields: &[
-        INFRA_FIELD,
-        CPUS_FIELD,
-        MEMORY_FIELD,
+    fields: &joined::<{ count(ALL_PARTS) }>(ALL_PARTS),
+};
+
+/// An entry of `any_of` or `ordered`.
+static CANDIDATE: Record = Record {
+    name: "candidate",
+    fields: &joined::<{ count(CANDIDATE_PARTS) }>(CANDIDATE_PARTS),
+};
+
+const ALL_PARTS: &[&[Field]] = &[
+    SIZE,
+    &[
         Field::new(
             "accelerators",
             ACCELERATORS,
@@ -31,55 +39,29 @@ pub static RESOURCES: Record = Record {
         )
         .example("accelerators: A100:8"),
         Field::new("gpus", ACCELERATORS, "Another name of `accelerators`").example("gpus: [H100:1, A100:1]"),
-        INSTANCE_TYPE_FIELD,
-        IMAGE_FIELD,
-        PORTS_FIELD,
-        DISK_SIZE_FIELD,
-        LABELS_FIELD,
-        AUTOSTOP_FIELD,
-        USE_SPOT_FIELD,
-        NETWORK_TIER_FIELD,
-        JOB_RECOVERY_FIELD,
-        PRIORITY_FIELD,
-        PRIORITY_CLASS_FIELD,
+    ],
+    BESIDE_SIZE,
+    &[
         Field::new(
             "any_of",
-            Form::List(&Form::Record(&CANDIDATE)),
+            CANDIDATES,
             "Candidates of which any will do: each is the rest of `resources` with its own fields on top, labels put together; those on other clouds are passed over",
         )
         .example("any_of:\n  - {infra: k8s/one, accelerators: H100:8}\n  - {infra: k8s/two, accelerators: A100:8}"),
         Field::new(
             "ordered",
-            Form::List(&Form::Record(&CANDIDATE)),
+            CANDIDATES,
             "Candidates of which the first that can be had is taken, otherwise as `any_of`",
         )
         .example("ordered:\n  - accelerators: H100:1\n  - accelerators: A100:1\n    memory: 64"),
-        CLOUD_FIELD,
-        REGION_FIELD,
-        ZONE_FIELD,
-        DISK_TIER_FIELD,
-        LOCAL_DISK_FIELD,
-        EPHEMERAL_STORAGE_FIELD,
-        VOLUMES_FIELD,
-        ACCELERATOR_ARGS_FIELD,
-        MAX_HOURLY_COST_FIELD,
-        Field::internal("hooks"),
-        Field::internal("_docker_login_config"),
-        Field::internal("_docker_username_for_runpod"),
-        Field::internal("_is_image_managed"),
-        Field::internal("_requires_fuse"),
-        Field::internal("_cluster_config_overrides"),
-        Field::internal("_no_missing_accel_warnings"),
     ],
-};
+    ELSEWHERE,
+    INTERNAL,
+];
 
-/// An entry of `any_of` or `ordered`.
-static CANDIDATE: Record = Record {
-    name: "candidate",
-    fields: &[
-        INFRA_FIELD,
-        CPUS_FIELD,
-        MEMORY_FIELD,
+const CANDIDATE_PARTS: &[&[Field]] = &[
+    SIZE,
+    &[
         Field::new(
             "accelerators",
             ONE_ACCELERATOR,
@@ -88,37 +70,53 @@ static CANDIDATE: Record = Record {
         .example("accelerators: A100:8"),
         Field::new("gpus", ONE_ACCELERATOR, "Another name of `accelerators`")
             .example("gpus: A100:8"),
-        INSTANCE_TYPE_FIELD,
-        IMAGE_FIELD,
-        PORTS_FIELD,
-        DISK_SIZE_FIELD,
-        LABELS_FIELD,
-        AUTOSTOP_FIELD,
-        USE_SPOT_FIELD,
-        NETWORK_TIER_FIELD,
-        JOB_RECOVERY_FIELD,
-        PRIORITY_FIELD,
-        PRIORITY_CLASS_FIELD,
-        CLOUD_FIELD,
-        REGION_FIELD,
-        ZONE_FIELD,
-        DISK_TIER_FIELD,
-        LOCAL_DISK_FIELD,
-        EPHEMERAL_STORAGE_FIELD,
-        VOLUMES_FIELD,
-        ACCELERATOR_ARGS_FIELD,
-        MAX_HOURLY_COST_FIELD,
-        Field::internal("any_of"),
-        Field::internal("ordered"),
-        Field::internal("hooks"),
-        Field::internal("_docker_login_config"),
-        Field::internal("_docker_username_for_runpod"),
-        Field::internal("_is_image_managed"),
-        Field::internal("_requires_fuse"),
-        Field::internal("_cluster_config_overrides"),
-        Field::internal("_no_missing_accel_warnings"),
     ],
-};
+    BESIDE_SIZE,
+    ELSEWHERE,
+    &[Field::internal("any_of"), Field::internal("ordered")],
+    INTERNAL,
+];
+
+const SIZE: &[Field] = &[INFRA_FIELD, CPUS_FIELD, MEMORY_FIELD];
+
+const BESIDE_SIZE: &[Field] = &[
+    INSTANCE_TYPE_FIELD,
+    IMAGE_FIELD,
+    PORTS_FIELD,
+    DISK_SIZE_FIELD,
+    LABELS_FIELD,
+    AUTOSTOP_FIELD,
+    USE_SPOT_FIELD,
+    NETWORK_TIER_FIELD,
+    JOB_RECOVERY_FIELD,
+    PRIORITY_FIELD,
+    PRIORITY_CLASS_FIELD,
+];
+
+/// What is older, or means something on other clouds only.
+const ELSEWHERE: &[Field] = &[
+    CLOUD_FIELD,
+    REGION_FIELD,
+    ZONE_FIELD,
+    DISK_TIER_FIELD,
+    LOCAL_DISK_FIELD,
+    EPHEMERAL_STORAGE_FIELD,
+    VOLUMES_FIELD,
+    ACCELERATOR_ARGS_FIELD,
+    MAX_HOURLY_COST_FIELD,
+];
+
+const INTERNAL: &[Field] = &[
+    Field::internal("hooks"),
+    Field::internal("_docker_login_config"),
+    Field::internal("_docker_username_for_runpod"),
+    Field::internal("_is_image_managed"),
+    Field::internal("_requires_fuse"),
+    Field::internal("_cluster_config_overrides"),
+    Field::internal("_no_missing_accel_warnings"),
+];
+
+const CANDIDATES: Form = Form::List(&Form::Record(&CANDIDATE));
 
 const ACCELERATOR_COUNTS: Form = Form::Map {
     keys: &ACCELERATOR,

@@ -79,12 +79,15 @@ pub(super) fn read(
     texts.collect()
 }
 
+/// Whether a key is one that Skiff writes itself.
+pub(crate) fn is_own(key: &str) -> bool {
+    key.split_once('/')
+        .is_some_and(|(prefix, _)| prefix == OWN_PREFIX)
+}
+
 /// Keeps users' labels apart from those that Skiff selects by.
 fn check_own(key: &str) -> Result<(), Problem> {
-    if key
-        .split_once('/')
-        .is_some_and(|(prefix, _)| prefix == OWN_PREFIX)
-    {
+    if is_own(key) {
         let help = "Skiff finds its pods by the labels under `skiff.dev/`: choose another";
         return Err(Problem::new(
             format!("the key `{key}` is Skiff's own"),

@@ -28,10 +28,11 @@ use crate::view::View;
 use crate::yaml::{Node, Value};
 use crate::{Accelerators, Choice, ResolvedResources, ResourceOverrides};
 
+pub(crate) use disk::DEFAULT_DISK_BYTES;
 pub use grammar::RESOURCES;
 pub(crate) use image::{IMAGE, parse as parse_image};
 pub use infra::Infra;
-pub(crate) use labels::{LABEL_VALUE, METADATA_KEY};
+pub(crate) use labels::{LABEL_VALUE, METADATA_KEY, is_own as is_own_label};
 
 use infra::Place;
 use overrides::Changes;

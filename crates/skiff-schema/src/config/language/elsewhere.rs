@@ -18,13 +18,13 @@ pub(super) const SECTION: Form = Form::Map {
 
 const WORDS: Form = Form::OneOf(&[Form::Text, Form::List(&Form::Text)]);
 
-pub(super) static RUN_OPTIONS: Record = Record {
+static RUN_OPTIONS: Record = Record {
     name: "DockerRunOptions",
     fields: &[Field::new("run_options", WORDS, "Flags of `docker run`")
         .example("run_options: [--shm-size=2g]")],
 };
 
-pub(super) static DISABLE_ECC: Record = Record {
+static DISABLE_ECC: Record = Record {
     name: "NvidiaGpus",
     fields: &[Field::new(
         "disable_ecc",
@@ -33,6 +33,30 @@ pub(super) static DISABLE_ECC: Record = Record {
     )
     .example("disable_ecc: true")],
 };
+
+pub(super) const DOCKER: Field = Field::new(
+    "docker",
+    Form::Record(&RUN_OPTIONS),
+    "Docker on virtual machines",
+)
+.example("docker: {run_options: [--shm-size=2g]}")
+.ignored(ALONE);
+
+pub(super) const NVIDIA_GPUS: Field = Field::new(
+    "nvidia_gpus",
+    Form::Record(&DISABLE_ECC),
+    "GPUs of virtual machines",
+)
+.example("nvidia_gpus: {disable_ecc: true}")
+.ignored(ALONE);
+
+pub(super) const GCP: Field = Field::new("gcp", SECTION, "Google Cloud")
+    .example("gcp: {enable_gvnic: true}")
+    .ignored(ALONE);
+
+pub(super) const VAST: Field = Field::new("vast", SECTION, "Vast.ai")
+    .example("vast: {datacenter_only: true}")
+    .ignored(ALONE);
 
 pub(super) static API_SERVER: Record = Record {
     name: "ApiServer",

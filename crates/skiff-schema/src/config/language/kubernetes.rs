@@ -4,7 +4,7 @@ use crate::config::notations::{ADDRESS, ANY_NAME, DOCKER, IDENTITY, LIMITS, NAME
 use crate::config::section::{
     BUILDKIT_IMAGE, DOCKER_IMAGE, PAUSE_IMAGE, TASK_GPU_IMAGE, TASK_IMAGE,
 };
-use crate::grammar::{Field, Form, Record};
+use crate::grammar::{Field, Form, Record, count, joined};
 use crate::kubernetes::ImagePullPolicy;
 use crate::pod_config;
 use crate::resources::{IMAGE, LABEL_VALUE, METADATA_KEY};
@@ -21,66 +21,50 @@ pub(super) const LONGEST_WAIT: i64 = 100 * 365 * 24 * 60 * 60;
 /// The `kubernetes` section.
 pub(in crate::config) static KUBERNETES: Record = Record {
     name: "Kubernetes",
-    fields: &[
-        ALLOWED_CONTEXTS,
-        NAMESPACE_FIELD,
-        IMAGES_FIELD,
-        IMAGE_PULL_POLICY,
-        ENABLE_DOCKER,
-        PROVISION_TIMEOUT,
-        POD_CONFIG,
-        CUSTOM_METADATA_FIELD,
-        SET_POD_RESOURCE_LIMITS,
-        REMOTE_IDENTITY,
-        ALLOWED_NODES_FIELD,
-        AGENT_FIELD,
-        CONTEXT_CONFIGS,
-        PORTS,
-        AUTOSCALER,
-        KUEUE_FIELD,
-        QUOTA_FIELD,
-        DWS_FIELD,
-        RDMA_FIELD,
-        AUTO_MOUNTS,
-        POST_PROVISION_RUNCMD,
-        HIGH_AVAILABILITY_FIELD,
-        PRICING_FIELD,
-        APT_MIRRORS,
-        MAX_INLINE_COMMAND_LENGTH,
-        NETWORKING,
-    ],
+    fields: &joined::<{ count(ALL_PARTS) }>(ALL_PARTS),
 };
 
 /// The same for one context.
 static CONTEXT: Record = Record {
     name: "Context",
-    fields: &[
-        NAMESPACE_FIELD,
-        IMAGES_FIELD,
-        IMAGE_PULL_POLICY,
-        ENABLE_DOCKER,
-        PROVISION_TIMEOUT,
-        POD_CONFIG,
-        CUSTOM_METADATA_FIELD,
-        SET_POD_RESOURCE_LIMITS,
-        REMOTE_IDENTITY,
-        ALLOWED_NODES_FIELD,
-        AGENT_FIELD,
-        PORTS,
-        AUTOSCALER,
-        KUEUE_FIELD,
-        QUOTA_FIELD,
-        DWS_FIELD,
-        RDMA_FIELD,
-        AUTO_MOUNTS,
-        POST_PROVISION_RUNCMD,
-        HIGH_AVAILABILITY_FIELD,
-        PRICING_FIELD,
-        APT_MIRRORS,
-        MAX_INLINE_COMMAND_LENGTH,
-        NETWORKING,
-    ],
+    fields: &joined::<{ count(CONTEXT_PARTS) }>(CONTEXT_PARTS),
 };
+
+const ALL_PARTS: &[&[Field]] = &[&[ALLOWED_CONTEXTS], ACTING, &[CONTEXT_CONFIGS], UNREAD];
+
+const CONTEXT_PARTS: &[&[Field]] = &[ACTING, UNREAD];
+
+/// What Skiff acts on.
+const ACTING: &[Field] = &[
+    NAMESPACE_FIELD,
+    IMAGES_FIELD,
+    IMAGE_PULL_POLICY,
+    ENABLE_DOCKER,
+    PROVISION_TIMEOUT,
+    POD_CONFIG,
+    CUSTOM_METADATA_FIELD,
+    SET_POD_RESOURCE_LIMITS,
+    REMOTE_IDENTITY,
+    ALLOWED_NODES_FIELD,
+    AGENT_FIELD,
+];
+
+/// What it does not act on.
+const UNREAD: &[Field] = &[
+    PORTS,
+    AUTOSCALER,
+    KUEUE_FIELD,
+    QUOTA_FIELD,
+    DWS_FIELD,
+    RDMA_FIELD,
+    AUTO_MOUNTS,
+    POST_PROVISION_RUNCMD,
+    HIGH_AVAILABILITY_FIELD,
+    PRICING_FIELD,
+    APT_MIRRORS,
+    MAX_INLINE_COMMAND_LENGTH,
+    NETWORKING,
+];
 
 const DOCKER_FORMS: Form = Form::OneOf(&[Form::Notation(&DOCKER), Form::Record(&DOCKER_RECORD)]);
 

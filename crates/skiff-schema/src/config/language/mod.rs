@@ -8,8 +8,8 @@ mod unread;
 use crate::grammar::{Field, Form, Record};
 
 use self::elsewhere::{
-    ALONE, DISABLE_ECC, NO_CONTROLLER, NO_DASHBOARD, NO_PROVISIONING, NO_SERVER, NO_WORKSPACES,
-    RUN_OPTIONS, SECTION,
+    ALONE, DOCKER, GCP, NO_CONTROLLER, NO_DASHBOARD, NO_PROVISIONING, NO_SERVER, NO_WORKSPACES,
+    NVIDIA_GPUS, SECTION, VAST,
 };
 
 pub use self::task::TASK_CONFIG;
@@ -28,20 +28,8 @@ pub static CONFIG: Record = Record {
             Form::Record(&KUBERNETES),
             "What launching on Kubernetes goes by",
         ),
-        Field::new(
-            "docker",
-            Form::Record(&RUN_OPTIONS),
-            "Docker on virtual machines",
-        )
-        .example("docker: {run_options: [--shm-size=2g]}")
-        .ignored(ALONE),
-        Field::new(
-            "nvidia_gpus",
-            Form::Record(&DISABLE_ECC),
-            "GPUs of virtual machines",
-        )
-        .example("nvidia_gpus: {disable_ecc: true}")
-        .ignored(ALONE),
+        DOCKER,
+        NVIDIA_GPUS,
         Field::new(
             "ssh",
             SECTION,
@@ -52,9 +40,7 @@ pub static CONFIG: Record = Record {
         Field::new("aws", SECTION, "Amazon Web Services")
             .example("aws: {use_internal_ips: true}")
             .ignored(ALONE),
-        Field::new("gcp", SECTION, "Google Cloud")
-            .example("gcp: {enable_gvnic: true}")
-            .ignored(ALONE),
+        GCP,
         Field::new("azure", SECTION, "Microsoft Azure")
             .example("azure: {storage_account: mine}")
             .ignored(ALONE),
@@ -64,9 +50,7 @@ pub static CONFIG: Record = Record {
         Field::new("nebius", SECTION, "Nebius")
             .example("nebius: {use_internal_ips: true}")
             .ignored(ALONE),
-        Field::new("vast", SECTION, "Vast.ai")
-            .example("vast: {datacenter_only: true}")
-            .ignored(ALONE),
+        VAST,
         Field::new("slurm", SECTION, "Slurm clusters")
             .example("slurm: {allowed_clusters: all}")
             .ignored(ALONE),

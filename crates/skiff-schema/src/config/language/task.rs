@@ -4,7 +4,7 @@ use crate::config::notations::HOOK;
 use crate::grammar::{Field, Form, Record};
 
 use super::NOT_YET;
-use super::elsewhere::{ALONE, DISABLE_ECC, NO_WORKSPACES, RUN_OPTIONS, SECTION};
+use super::elsewhere::{ALONE, DOCKER, GCP, NO_WORKSPACES, NVIDIA_GPUS, SECTION, VAST};
 use super::kubernetes::{
     CUSTOM_METADATA_FIELD, ENABLE_DOCKER, POD_CONFIG, PROVISION_TIMEOUT, REMOTE_IDENTITY,
     SET_POD_RESOURCE_LIMITS,
@@ -27,20 +27,8 @@ pub static TASK_CONFIG: Record = Record {
         )
         .example("hooks: [{run: ./save-state.sh, events: [preemption]}]")
         .ignored(NOT_YET),
-        Field::new(
-            "docker",
-            Form::Record(&RUN_OPTIONS),
-            "Docker on virtual machines",
-        )
-        .example("docker: {run_options: [--shm-size=2g]}")
-        .ignored(ALONE),
-        Field::new(
-            "nvidia_gpus",
-            Form::Record(&DISABLE_ECC),
-            "GPUs of virtual machines",
-        )
-        .example("nvidia_gpus: {disable_ecc: true}")
-        .ignored(ALONE),
+        DOCKER,
+        NVIDIA_GPUS,
         Field::new(
             "ssh",
             SECTION,
@@ -48,15 +36,11 @@ pub static TASK_CONFIG: Record = Record {
         )
         .example("ssh: {provision_timeout: 60}")
         .ignored("Skiff takes contexts of the kubeconfig alone"),
-        Field::new("gcp", SECTION, "Google Cloud")
-            .example("gcp: {enable_gvnic: true}")
-            .ignored(ALONE),
+        GCP,
         Field::new("azure", SECTION, "Microsoft Azure")
             .example("azure: {vpc_name: mine}")
             .ignored(ALONE),
-        Field::new("vast", SECTION, "Vast.ai")
-            .example("vast: {datacenter_only: true}")
-            .ignored(ALONE),
+        VAST,
         Field::new("slurm", SECTION, "Slurm clusters")
             .example("slurm: {cpu_partition: cpu}")
             .ignored(ALONE),
