@@ -143,6 +143,8 @@ impl Keeper {
             started_ms: None,
             ended_ms: None,
             exit_code: None,
+            num_nodes: spec.num_nodes,
+            exit_codes: Vec::new(),
             cause: None,
             log_dir: format!("~/sky_logs/{name}"),
             secrets: spec.secrets.names().map(str::to_owned).collect(),

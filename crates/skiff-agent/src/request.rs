@@ -89,6 +89,14 @@ pub(crate) async fn start(
             let state: DockerState = service.docker.borrow().clone();
             tokio::spawn(async move { finish(&reply, Ok(Response::Docker { state })).await })
         }
+        Request::Nodes { .. } | Request::Stage { .. } => {
+            let message = "this agent is the only node of its cluster".to_owned();
+            let fault = Fault {
+                kind: FaultKind::Invalid,
+                message,
+            };
+            tokio::spawn(async move { finish(&reply, Err(fault)).await })
+        }
         Request::Shutdown => {
             // The keeper is gone only when everything has ended already.
             let _ = service.keeper.send(Command::Leave(Departure::Down)).await;

@@ -7,7 +7,7 @@ use skiff_proto::{FaultKind, Request, Response};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::session::{Call, Session, SessionError};
+use skiff_wire::{Call, Patience, Session, SessionError};
 
 /// The container that the agent runs in.
 pub(crate) const CONTAINER: &str = "task";
@@ -108,7 +108,7 @@ impl Connection {
     pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Self, AgentError> {
         let attempt = async {
             let stream = cluster.exec(pod, CONTAINER, CONNECT).await?;
-            let session = Session::open(stream.stdin, stream.stdout).await;
+            let session = Session::open(stream.stdin, stream.stdout, Patience::CLIENT).await;
             match session {
                 Ok(session) => Ok(Self {
                     pod: pod.to_owned(),

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::connect::{AgentError, Connection};
 use crate::provision::CONTAINERS;
-use crate::session::SessionError;
 use crate::{Event, Interrupt, Reporter};
+use skiff_wire::SessionError;
 
 /// How long a lost connection is tried again.
 const GIVE_UP: Duration = Duration::from_mins(3);

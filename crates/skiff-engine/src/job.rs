@@ -12,10 +12,10 @@ use crate::cluster::{ClusterError, find};
 use crate::connect::{AgentError, Connection};
 use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
 use crate::launchable::{NotLaunchable, executable};
-use crate::session::SessionError;
 use crate::status::{ClusterState, state_of};
 use crate::workdir::{self, WorkdirError};
 use crate::{Event, Interrupt, Reporter, User};
+use skiff_wire::SessionError;
 
 /// Why something could not be done with a cluster's jobs.
 #[derive(Debug, Error)]
@@ -114,6 +114,8 @@ impl Submission {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             resources: task.resources_text(task.first()),
+            num_nodes: task.num_nodes,
+            milli_gpus: 0,
         })
     }
 }

@@ -15,7 +15,6 @@ mod launch;
 mod launchable;
 mod owner;
 mod provision;
-mod session;
 mod status;
 mod workdir;
 
@@ -29,7 +28,7 @@ pub use job::{CancelTarget, ExecRequest, JobError, cancel, exec, logs, queue};
 pub use launch::{LaunchError, LaunchRequest, Launched, Prepared, launch, prepare};
 pub use launchable::{NotLaunchable, executable, launchable, only_task};
 pub use provision::ProvisionError;
-pub use session::SessionError;
+pub use skiff_wire::SessionError;
 pub use status::{ClusterState, ClusterStatus, running_clusters, status};
 pub use workdir::WorkdirError;
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::connect::{AgentError, Connection};
-use crate::session::{Call, SessionError};
+use skiff_wire::{Call, SessionError};
 
 /// Chunks read ahead of the network: a quarter of a megabyte.
 const AHEAD: usize = 4;

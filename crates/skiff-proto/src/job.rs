@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub type JobId = u64;
 
 /// One job to run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Made by the client, unique: submitting the same one twice gives the same job, so that a
     /// submission whose answer was lost can be sent again.
@@ -34,6 +34,33 @@ pub struct JobSpec {
     /// What the job asked for, as the table shows it: `1x(cpus=2, mem=2)`.
     #[serde(default)]
     pub resources: String,
+    /// On how many nodes `run` runs; `setup` runs on all nodes of the cluster.
+    #[serde(default = "one_node")]
+    pub num_nodes: u32,
+    /// Thousandths of GPUs on each of these nodes. A job without any takes half a CPU of each instead.
+    #[serde(default)]
+    pub milli_gpus: u32,
+}
+
+const fn one_node() -> u32 {
+    1
+}
+
+impl Default for JobSpec {
+    fn default() -> Self {
+        Self {
+            submission: String::new(),
+            name: None,
+            user: String::new(),
+            setup: None,
+            run: None,
+            env: BTreeMap::new(),
+            secrets: SecretVariables::default(),
+            resources: String::new(),
+            num_nodes: one_node(),
+            milli_gpus: 0,
+        }
+    }
 }
 
 /// Variables whose values nobody may see: `Debug` shows their names.
@@ -150,6 +177,12 @@ pub struct JobRecord {
     /// The exit code of the command that decided its end; 128 + n where signal n killed it.
     #[serde(default)]
     pub exit_code: Option<i32>,
+    /// On how many nodes it runs.
+    #[serde(default = "one_node")]
+    pub num_nodes: u32,
+    /// The exit codes of all nodes by rank, once it has ended on them; 137 where another node's failure ended it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exit_codes: Vec<i32>,
     /// Why it failed, where the agent knows more than the code: one lower-case fragment.
     #[serde(default)]
     pub cause: Option<String>,

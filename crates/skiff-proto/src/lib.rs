@@ -6,13 +6,17 @@
 mod exit;
 mod frame;
 mod job;
+mod keys;
 mod message;
 pub mod paths;
+mod stage;
 
 pub use exit::ExitStatus;
 pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};
 pub use job::{JobId, JobRecord, JobSpec, JobStatus, SecretVariables};
+pub use keys::ClusterKey;
 pub use message::{DockerState, Fault, FaultKind, Hello, LogSource, Request, Response};
+pub use stage::{StageEnd, StageKind, StageOrder};
 
 /// Version of the protocol that this build speaks. A peer may be one apart, never more.
 pub const PROTOCOL_VERSION: u16 = 1;

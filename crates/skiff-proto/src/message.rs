@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, JobRecord, JobSpec};
+use crate::{JobId, JobRecord, JobSpec, StageEnd, StageOrder};
 
 /// The first frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,19 @@ pub enum Request {
     },
     /// What the agent knows of Docker in this pod.
     Docker,
+    /// The addresses of the cluster's nodes by rank, the head's first. Told to the head whenever pods were made; it
+    /// remembers them.
+    Nodes {
+        /// The pods' addresses.
+        addresses: Vec<String>,
+    },
+    /// Run one stage of a job on this node: what a head asks of a worker. Answered by `StageStarted`, then data frames
+    /// with what the processes write, then `StageEnded`. `End` from the head ends the stage's processes: SIGTERM, and
+    /// SIGKILL after 10 s. So does the loss of the connection.
+    Stage {
+        /// What to run.
+        order: StageOrder,
+    },
     /// End all jobs and the daemon, answer, and exit with 0.
     Shutdown,
 }
@@ -97,6 +110,16 @@ pub enum Response {
     Jobs {
         /// Their records.
         jobs: Vec<JobRecord>,
+    },
+    /// The stage's process runs.
+    StageStarted {
+        /// Its number on its node.
+        pid: u32,
+    },
+    /// The stage's process has ended, and where it was told to end, all of its processes.
+    StageEnded {
+        /// How.
+        end: StageEnd,
     },
     /// Docker's state.
     Docker {

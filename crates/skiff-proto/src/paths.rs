@@ -32,3 +32,9 @@ pub const TOOLS_BIN: &str = "/skiff/tools/bin";
 pub const CLI_PLUGINS: &str = "/skiff/tools/cli-plugins";
 /// The group that owns the Docker socket, given to every container of the pod.
 pub const DOCKER_GROUP: u32 = 48_879;
+/// The cluster's key, in the task container alone: see [`crate::ClusterKey`].
+pub const CLUSTER_KEY: &str = "/skiff/keys/cluster.key";
+/// The agent's SSH server, for `skiff-agent ssh`.
+pub const SSH_SOCKET: &str = "/skiff/run/ssh.sock";
+/// Where the agents of workers listen for their head, on the pod's own address.
+pub const LINK_PORT: u16 = 46_580;

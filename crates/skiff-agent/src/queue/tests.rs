@@ -81,6 +81,8 @@ fn record(id: JobId) -> JobRecord {
         started_ms: None,
         ended_ms: None,
         exit_code: None,
+        num_nodes: 1,
+        exit_codes: Vec::new(),
         cause: None,
         log_dir: String::new(),
         secrets: Vec::new(),

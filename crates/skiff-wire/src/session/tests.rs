@@ -3,7 +3,7 @@
 use skiff_proto::{Decoder, Fault, FaultKind, Frame, Hello, PROTOCOL_VERSION, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split};
 
-use super::{Session, SessionError};
+use super::{Patience, Session, SessionError};
 
 /// The agent's end of a connection.
 struct Agent {
@@ -56,7 +56,10 @@ fn connection() -> (DuplexStream, Agent) {
 async fn open() -> (Session, Agent) {
     let (client, mut agent) = connection();
     let (output, input) = split(client);
-    let (session, ()) = tokio::join!(Session::open(input, output), agent.greet(PROTOCOL_VERSION));
+    let (session, ()) = tokio::join!(
+        Session::open(input, output, Patience::CLIENT),
+        agent.greet(PROTOCOL_VERSION)
+    );
     (session.expect("the agent has greeted"), agent)
 }
 
@@ -121,7 +124,10 @@ async fn an_agent_of_another_time_is_told_by_its_version() {
     let (client, mut agent) = connection();
     let (output, input) = split(client);
     let theirs = PROTOCOL_VERSION + 2;
-    let (session, ()) = tokio::join!(Session::open(input, output), agent.greet(theirs));
+    let (session, ()) = tokio::join!(
+        Session::open(input, output, Patience::CLIENT),
+        agent.greet(theirs)
+    );
     assert!(
         matches!(session.err(), Some(SessionError::Version { theirs: told }) if told == theirs)
     );
@@ -132,7 +138,10 @@ async fn something_else_than_an_agent_is_not_understood() {
     let (client, mut agent) = connection();
     let (output, input) = split(client);
     let words = b"/bin/sh: 1: /skiff/bin/task: not found\n";
-    let (session, _) = tokio::join!(Session::open(input, output), agent.stream.write_all(words));
+    let (session, _) = tokio::join!(
+        Session::open(input, output, Patience::CLIENT),
+        agent.stream.write_all(words)
+    );
     assert!(matches!(session.err(), Some(SessionError::Frame(_))));
 }
 

@@ -15,10 +15,28 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// How often the agent is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(5);
-/// Silence after which the connection is taken for lost.
-const SILENCE: Duration = Duration::from_secs(20);
+/// How soon a silent peer is missed.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How often the agent is asked whether it is there.
+    pub ping_every: Duration,
+    /// Silence after which the connection is taken for lost.
+    pub silence: Duration,
+}
+
+impl Patience {
+    /// Across an API server, from anywhere.
+    pub const CLIENT: Self = Self {
+        ping_every: Duration::from_secs(5),
+        silence: Duration::from_secs(20),
+    };
+    /// Between the nodes of one cluster: a lost one is to be known within 10 s.
+    pub const LINK: Self = Self {
+        ping_every: Duration::from_secs(2),
+        silence: Duration::from_secs(7),
+    };
+}
+
 /// Frames that may wait to be written: with [`Frame::CHUNK`] each, half a megabyte.
 const OUTGOING: usize = 8;
 
@@ -62,7 +80,7 @@ pub enum SessionError {
 }
 
 /// One conversation. Dropping it ends it.
-pub(crate) struct Session {
+pub struct Session {
     outgoing: mpsc::Sender<Frame>,
     routes: Routes,
     next_id: AtomicU32,
@@ -70,7 +88,7 @@ pub(crate) struct Session {
 }
 
 /// One request under way: what the agent sends for it, in order.
-pub(crate) struct Call {
+pub struct Call {
     id: u32,
     incoming: mpsc::UnboundedReceiver<Frame>,
     outgoing: mpsc::Sender<Frame>,
@@ -79,9 +97,10 @@ pub(crate) struct Call {
 
 impl Session {
     /// Exchanges hellos over a fresh stream and starts to read and write.
-    pub(crate) async fn open(
+    pub async fn open(
         mut input: impl AsyncWrite + Send + Unpin + 'static,
         output: impl AsyncRead + Send + Unpin + 'static,
+        patience: Patience,
     ) -> Result<Self, SessionError> {
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
@@ -94,6 +113,7 @@ impl Session {
         let mut reader = FrameReader {
             output,
             decoder: Decoder::default(),
+            silence: patience.silence,
         };
         let Frame::Hello(theirs) = reader.next().await? else {
             return Err(SessionError::Unexpected);
@@ -106,7 +126,7 @@ impl Session {
         let routes = Routes(Arc::new(Mutex::new(State::Open(HashMap::new()))));
         let (outgoing, waiting) = mpsc::channel(OUTGOING);
         let tasks = [
-            tokio::spawn(write_loop(input, waiting)),
+            tokio::spawn(write_loop(input, waiting, patience.ping_every)),
             tokio::spawn(read_loop(reader, routes.clone())),
         ];
         Ok(Self {
@@ -118,12 +138,12 @@ impl Session {
     }
 
     /// Makes a request and gives its answer.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Response, SessionError> {
+    pub async fn ask(&self, request: Request) -> Result<Response, SessionError> {
         self.start(request).await?.response().await
     }
 
     /// Makes a request that has more than one answer.
-    pub(crate) async fn start(&self, request: Request) -> Result<Call, SessionError> {
+    pub async fn start(&self, request: Request) -> Result<Call, SessionError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let frame = Frame::Request(id, request);
         check_size(&frame)?;
@@ -150,7 +170,7 @@ impl Drop for Session {
 
 impl Call {
     /// The next frame of this request.
-    pub(crate) async fn next(&mut self) -> Result<Frame, SessionError> {
+    pub async fn next(&mut self) -> Result<Frame, SessionError> {
         match self.incoming.recv().await {
             Some(Frame::Response(_, Response::Failed { fault })) => Err(fault.into()),
             Some(frame) => Ok(frame),
@@ -159,7 +179,7 @@ impl Call {
     }
 
     /// The next response; credit on the way to it is of no interest any more.
-    pub(crate) async fn response(&mut self) -> Result<Response, SessionError> {
+    pub async fn response(&mut self) -> Result<Response, SessionError> {
         loop {
             match self.next().await? {
                 Frame::Response(_, response) => return Ok(response),
@@ -170,17 +190,17 @@ impl Call {
     }
 
     /// Sends some of this request's data.
-    pub(crate) async fn send(&self, bytes: Vec<u8>) -> Result<(), SessionError> {
+    pub async fn send(&self, bytes: Vec<u8>) -> Result<(), SessionError> {
         self.send_frame(Frame::Data(self.id, bytes)).await
     }
 
     /// Ends this request's data.
-    pub(crate) async fn finish(&self) -> Result<(), SessionError> {
+    pub async fn finish(&self) -> Result<(), SessionError> {
         self.send_frame(Frame::End(self.id)).await
     }
 
     /// Allows the agent to send so many bytes more.
-    pub(crate) async fn credit(&self, bytes: usize) -> Result<(), SessionError> {
+    pub async fn credit(&self, bytes: usize) -> Result<(), SessionError> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.send_frame(Frame::Credit(self.id, bytes)).await
     }
@@ -240,6 +260,7 @@ fn take_reason(why: &mut Option<SessionError>) -> SessionError {
 struct FrameReader<R> {
     output: R,
     decoder: Decoder,
+    silence: Duration,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
@@ -249,9 +270,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 return Ok(frame);
             }
             let mut bytes = vec![0; Frame::CHUNK];
-            let read = timeout(SILENCE, self.output.read(&mut bytes))
+            let read = timeout(self.silence, self.output.read(&mut bytes))
                 .await
-                .map_err(|_| SessionError::Lost(format!("no answer for {} s", SILENCE.as_secs())))?
+                .map_err(|_| {
+                    SessionError::Lost(format!("no answer for {} s", self.silence.as_secs()))
+                })?
                 .map_err(|error| lost(&error))?;
             if read == 0 {
                 return Err(SessionError::Lost(String::new()));
@@ -279,8 +302,12 @@ async fn read_loop<R: AsyncRead + Unpin>(mut reader: FrameReader<R>, routes: Rou
 }
 
 /// Writes frames until nobody is left to send one, with a ping now and then.
-async fn write_loop(mut input: impl AsyncWrite + Unpin, mut waiting: mpsc::Receiver<Frame>) {
-    let mut pings = interval(PING_EVERY);
+async fn write_loop(
+    mut input: impl AsyncWrite + Unpin,
+    mut waiting: mpsc::Receiver<Frame>,
+    ping_every: Duration,
+) {
+    let mut pings = interval(ping_every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
     loop {

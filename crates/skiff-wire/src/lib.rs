@@ -1,0 +1,8 @@
+//! The asking side of the protocol: one conversation with an agent over any byte stream.
+//!
+//! The CLI holds one through `pods/exec`, the head's agent one with each worker's through an encrypted link. Must not
+//! know how the stream came to be, nor what is asked over it.
+
+mod session;
+
+pub use session::{Call, Patience, Session, SessionError};
