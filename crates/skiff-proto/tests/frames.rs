@@ -46,6 +46,8 @@ fn spec() -> impl Strategy<Value = JobSpec> {
                 env,
                 secrets: secrets.into_iter().collect(),
                 resources: "1x(cpus=2)".into(),
+                num_nodes: 2,
+                milli_gpus: 500,
             },
         )
 }
@@ -72,6 +74,8 @@ fn record() -> impl Strategy<Value = JobRecord> {
                 started_ms: ended_ms,
                 ended_ms,
                 exit_code,
+                num_nodes: 2,
+                exit_codes: exit_code.into_iter().collect(),
                 secrets: cause.iter().cloned().collect(),
                 cause,
                 log_dir: "~/sky_logs/1-None".into(),
