@@ -9,10 +9,10 @@ use rustix::process::Signal;
 use skiff_proto::{Fault, FaultKind, JobId, JobRecord, JobSpec, JobStatus, LogSource};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
 use crate::environment::Surroundings;
 use crate::fault;
+use crate::memory_sampler::MemorySampler;
 use crate::process::{Running, StageSpec};
 use crate::queue::{Departure, Effect, Event, Queue, Stage, Work, step};
 use crate::reaper::Reaper;
@@ -54,7 +54,7 @@ pub(crate) struct Keeper {
     submissions: HashMap<String, JobId>,
     surroundings: Surroundings,
     reaper: Reaper,
-    memory: Option<MemoryWatch>,
+    memory: Option<MemorySampler>,
     commands: mpsc::Sender<Command>,
     docker_awaited: Arc<Notify>,
     departed: bool,
@@ -72,7 +72,7 @@ impl Keeper {
         let mut keeper = Self {
             jobs: BTreeMap::new(),
             submissions: HashMap::new(),
-            memory: MemoryWatch::find(),
+            memory: MemorySampler::start(),
             departed: false,
             queue,
             surroundings,

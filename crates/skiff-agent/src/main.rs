@@ -20,6 +20,7 @@ mod keeper;
 mod launcher;
 mod layout;
 mod log_stream;
+mod memory_sampler;
 mod passwd;
 mod process;
 mod queue;

@@ -1,7 +1,9 @@
-//! What the kernel says of the container's memory: kills for want of it, and the limit.
+//! The container's memory: kills for want of it, the limit, what is used and was used at most.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::{MOUNT, counted, group_with, number};
 
 /// The files of the container's memory controller, whichever version of cgroups it is in.
 #[derive(Clone, Debug)]
@@ -9,57 +11,67 @@ pub(crate) struct MemoryWatch {
     /// A file with a line `oom_kill N`.
     events: PathBuf,
     limit: PathBuf,
+    usage: PathBuf,
+    /// The most that was ever used; not there in older kernels of version 2.
+    peak: PathBuf,
 }
+
+/// The names of these files by version.
+const VERSION_1: [&str; 4] = [
+    "memory.oom_control",
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "memory.max_usage_in_bytes",
+];
+const VERSION_2: [&str; 4] = [
+    "memory.events",
+    "memory.max",
+    "memory.current",
+    "memory.peak",
+];
 
 impl MemoryWatch {
     /// Finds the controller; None where the container sees none.
     pub(crate) fn find() -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        Self::find_in(Path::new("/sys/fs/cgroup"), &own)
+        Self::find_in(Path::new(MOUNT), &own)
     }
 
-    /// A container sees its own group at the mount's root, a process outside of one below it.
     fn find_in(mount: &Path, own: &str) -> Option<Self> {
-        let v1 = own
-            .lines()
-            .find_map(|line| path_of(line, |names| names.split(',').any(|n| n == "memory")));
-        let v2 = own.lines().find_map(|line| path_of(line, str::is_empty));
-        let tries = [
-            (
-                v1,
-                mount.join("memory"),
-                "memory.oom_control",
-                "memory.limit_in_bytes",
-            ),
-            (v2, mount.to_owned(), "memory.events", "memory.max"),
-        ];
-        for (path, base, events, limit) in tries {
-            let Some(path) = path else { continue };
-            for dir in [base.join(path.trim_start_matches('/')), base] {
+        [(Some("memory"), VERSION_1), (None, VERSION_2)]
+            .into_iter()
+            .find_map(|(controller, names)| {
+                let group = group_with(mount, own, controller, names[0])?;
+                let [events, limit, usage, peak] = names.map(|name| group.join(name));
                 let watch = Self {
-                    events: dir.join(events),
-                    limit: dir.join(limit),
+                    events,
+                    limit,
+                    usage,
+                    peak,
                 };
-                if watch.kills().is_some() {
-                    return Some(watch);
-                }
-            }
-        }
-        None
+                watch.kills().is_some().then_some(watch)
+            })
     }
 
     /// How many processes the kernel has killed here for want of memory.
     pub(crate) fn kills(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.events).ok()?;
-        text.lines()
-            .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+        counted(&self.events, "oom_kill")
     }
 
     /// The limit in bytes, where there is one.
     pub(crate) fn limit(&self) -> Option<u64> {
-        let limit: u64 = fs::read_to_string(&self.limit).ok()?.trim().parse().ok()?;
-        // Version 1 writes "no limit" as a number near the largest.
-        (limit < 1 << 60).then_some(limit)
+        // Version 1 writes "no limit" as a number near the largest, version 2 as a word.
+        number(&self.limit).filter(|limit| *limit < 1 << 60)
+    }
+
+    /// What is used now, in bytes.
+    pub(crate) fn usage(&self) -> Option<u64> {
+        number(&self.usage)
+    }
+
+    /// The most that was used since the container began, in bytes.
+    pub(crate) fn peak(&self) -> Option<u64> {
+        number(&self.peak)
     }
 
     /// ` at the memory limit of 2 GiB`, or nothing.
@@ -68,12 +80,6 @@ impl MemoryWatch {
             .map(|limit| format!(" at the memory limit of {}", size(limit)))
             .unwrap_or_default()
     }
-}
-
-fn path_of(line: &str, wanted: impl Fn(&str) -> bool) -> Option<&str> {
-    let mut parts = line.splitn(3, ':').skip(1);
-    let names = parts.next()?;
-    wanted(names).then(|| parts.next()).flatten()
 }
 
 /// Bytes as people write them: `2 GiB`, `1.5 GiB`, `512 MiB`.
