@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use skiff_proto::{Fault, FaultKind, JobId, JobRecord, JobSpec, JobStatus, LogSource};
+use skiff_proto::{Fault, FaultKind, JobId, JobRecord, JobSpec, LogSource};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::now_ms;
@@ -132,23 +132,7 @@ impl Keeper {
         }
         let id = self.queue.next_id();
         let name = record::log_name(id, spec.name.as_deref());
-        let record = JobRecord {
-            id,
-            submission: spec.submission.clone(),
-            name: spec.name.clone(),
-            user: spec.user.clone(),
-            resources: spec.resources.clone(),
-            status: JobStatus::Pending,
-            submitted_ms: now_ms(),
-            started_ms: None,
-            ended_ms: None,
-            exit_code: None,
-            num_nodes: spec.num_nodes,
-            exit_codes: Vec::new(),
-            cause: None,
-            log_dir: format!("~/sky_logs/{name}"),
-            secrets: spec.secrets.names().map(str::to_owned).collect(),
-        };
+        let record = JobRecord::new(id, &spec, now_ms(), format!("~/sky_logs/{name}"));
         let layout = self.surroundings.layout.clone();
         let (new, new_spec) = (record.clone(), spec.clone());
         on_disk(move || record::create(&layout, &new, &new_spec))

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::Pid;
-use skiff_proto::{JobId, JobRecord, JobSpec};
+use skiff_proto::{JobId, JobRecord, JobSpec, StageKind, StageOrder};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use crate::environment::Surroundings;
+use crate::environment::{Place, Surroundings};
 use crate::job_log::JobLog;
 use crate::queue::Stage;
 use crate::reaper::Reaper;
@@ -82,7 +82,7 @@ impl StageSpec<'_> {
             "tasks/run.log"
         });
         let raw = open(&raw).map_err(|error| StartError::Log(raw, error))?;
-        let variables = surroundings.variables(self.spec, self.record, self.stage);
+        let variables = surroundings.variables(&self.order(surroundings));
         let path = variables.get(std::ffi::OsStr::new("PATH"));
         let shell = Shell::find(path).ok_or(StartError::NoShell)?;
         let layout = &surroundings.layout;
@@ -115,6 +115,28 @@ impl StageSpec<'_> {
             exit: reaper.register(pid),
         };
         Ok(Started { pid, pump })
+    }
+
+    fn order(&self, surroundings: &Surroundings) -> StageOrder {
+        let address = surroundings.own_or("SKIFF_POD_IP", "127.0.0.1");
+        let kind = match self.stage {
+            Stage::Setup => StageKind::Setup,
+            _ => StageKind::Run,
+        };
+        let place = Place {
+            kind,
+            addresses: &[address.to_string_lossy().into_owned()],
+            rank: 0,
+            gpus: None,
+        };
+        StageOrder {
+            job: self.record.id,
+            kind,
+            mark: surroundings.mark(self.record),
+            script: String::new(),
+            env: surroundings.ordered(self.spec, self.record, place),
+            secrets: self.spec.secrets.clone(),
+        }
     }
 }
 

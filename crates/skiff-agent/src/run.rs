@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
-use crate::environment::Surroundings;
+use crate::environment::{LastOrder, Surroundings};
 use crate::gate::Gate;
 use crate::home::Home;
 use crate::job_log::{JobLog, JobView};
@@ -59,6 +59,7 @@ pub(crate) fn run(layout: Layout, docker: bool) -> Result<ExitCode, RunError> {
         boot: format!("{:x}-{:x}", now_ms(), std::process::id()),
         docker,
         layout,
+        last: LastOrder::default(),
     };
     let past = recover(&surroundings.layout)
         .map_err(|error| RunError::Folder(surroundings.layout.at(paths::JOBS), error))?;

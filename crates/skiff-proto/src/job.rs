@@ -192,3 +192,26 @@ pub struct JobRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
 }
+
+impl JobRecord {
+    /// The record of a job that has just been accepted.
+    pub fn new(id: JobId, spec: &JobSpec, submitted_ms: u64, log_dir: String) -> Self {
+        Self {
+            id,
+            submission: spec.submission.clone(),
+            name: spec.name.clone(),
+            user: spec.user.clone(),
+            resources: spec.resources.clone(),
+            status: JobStatus::Pending,
+            submitted_ms,
+            started_ms: None,
+            ended_ms: None,
+            exit_code: None,
+            num_nodes: spec.num_nodes,
+            exit_codes: Vec::new(),
+            cause: None,
+            log_dir,
+            secrets: spec.secrets.names().map(str::to_owned).collect(),
+        }
+    }
+}
