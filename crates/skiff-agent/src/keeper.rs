@@ -130,7 +130,7 @@ impl Keeper {
                 message,
             });
         }
-        let id = self.queue.next_id();
+        let id = self.queue.next_id().max(spec.after.saturating_add(1));
         let name = record::log_name(id, spec.name.as_deref());
         let record = JobRecord::new(id, &spec, now_ms(), format!("~/sky_logs/{name}"));
         let layout = self.surroundings.layout.clone();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use skiff_proto::{DockerState, JobStatus, paths};
+use skiff_proto::{DockerState, JobStatus, RESTARTED, paths};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -112,7 +112,7 @@ fn recover(layout: &Layout) -> io::Result<Past> {
             "; its secrets were in the agent's memory alone: submit it again"
         };
         record.cause = Some(format!(
-            "the task container was restarted {when} (it did not stop by itself: it was killed, perhaps for \
+            "{RESTARTED} {when} (it did not stop by itself: it was killed, perhaps for \
              want of memory{limit}, or its node restarted){secrets}"
         ));
         record.status = JobStatus::Failed;

@@ -20,13 +20,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Events that tell why a pod had to go.
-const ENDS: &[&str] = &[
+pub(crate) const ENDS: &[&str] = &[
     "Evicted",
     "Preempted",
     "TaintManagerEviction",
     "NodeNotReady",
     "DeletingNode",
-    "Killing",
 ];
 
 /// Which log, and how much of it.
@@ -270,22 +269,32 @@ impl<'a> Retries<'a> {
 
     /// A pod that is gone or has ended answers no more; an API server that does not answer says nothing.
     async fn check_pod(&self) -> Result<(), FollowError> {
-        let gone = |why| {
-            Err(FollowError::Gone {
-                pod: self.pod.to_owned(),
-                why,
-            })
-        };
         match self.cluster.get::<Pod>(self.pod).await {
-            Ok(None) => gone(self.cluster.pod_event(self.pod, ENDS).await),
+            Ok(None) => Err(FollowError::Gone {
+                pod: self.pod.to_owned(),
+                why: self.cluster.pod_event(self.pod, ENDS).await,
+            }),
             Ok(Some(pod)) => match observe(&pod, CONTAINERS) {
-                PodState::Completed => gone(Some("the cluster was taken down".to_owned())),
+                PodState::Completed => Err(FollowError::Gone {
+                    pod: self.pod.to_owned(),
+                    why: Some("the cluster was taken down".to_owned()),
+                }),
                 PodState::Failed(diagnosis) => Err(FollowError::Ended(diagnosis)),
                 _ => Ok(()),
             },
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Why a pod will not run again, in one fragment; None where it may.
+pub(crate) async fn gone(cluster: &Cluster, pod: &str) -> Option<String> {
+    let retries = Retries::new(cluster, pod);
+    retries
+        .check_pod()
+        .await
+        .err()
+        .map(|error| error.to_string())
 }
 
 /// The innermost reason, for one line of progress.

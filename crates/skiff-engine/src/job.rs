@@ -2,19 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{ClusterName, NameError};
-use skiff_kube::Cluster;
-use skiff_proto::{JobId, JobRecord, JobSpec, Request, Response};
+use skiff_kube::{Cluster, last_restart};
+use skiff_proto::{JobId, JobRecord, JobSpec, RESTARTED, Request, Response, STOPPED};
 use skiff_schema::{ResolvedTask, Workdir};
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, find};
-use crate::connect::{AgentError, Connection};
-use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
+use crate::connect::{AgentError, CONTAINER, Connection};
+use crate::follow::{ENDS, FollowError, LogOptions, Outcome, Retries, follow, gone};
 use crate::launchable::{NotLaunchable, executable};
 use crate::status::{ClusterState, state_of};
 use crate::workdir::{self, WorkdirError};
-use crate::{Event, Interrupt, Reporter, User};
+use crate::{Event, Interrupt, Reporter, User, submissions};
 use skiff_wire::SessionError;
 
 /// Why something could not be done with a cluster's jobs.
@@ -115,8 +116,16 @@ impl Submission {
                 .collect(),
             resources: task.resources_text(task.first()),
             num_nodes: task.num_nodes,
+            after: 0,
             milli_gpus: 0,
         })
+    }
+
+    /// The same, with a number behind this one.
+    #[must_use]
+    pub(crate) fn after(mut self, last: JobId) -> Self {
+        self.0.after = last;
+        self
     }
 }
 
@@ -204,7 +213,8 @@ pub async fn exec(
     if let Some(workdir) = &workdir {
         workdir::check(workdir)?;
     }
-    let pod = ClusterName::new(&request.cluster, &request.user.hash)?.pod(0);
+    let name = ClusterName::new(&request.cluster, &request.user.hash)?;
+    let pod = name.pod(0);
     let submission = request.task.run.is_some().then(|| {
         Submission::new(
             cluster,
@@ -216,7 +226,7 @@ pub async fn exec(
     });
     let retries = Retries::new(cluster, &pod);
     let submitting = submit(retries, workdir.as_deref(), submission, reporter);
-    let Submitted { job, connection } = match interrupt.unless(submitting).await {
+    let submitted = match interrupt.unless(submitting).await {
         Some(Ok(Some(submitted))) => submitted,
         Some(Ok(None)) => return Ok((None, None)),
         None => return Err(FollowError::Interrupted.into()),
@@ -224,22 +234,104 @@ pub async fn exec(
             return Err(explain(cluster, &request.user, &request.cluster, error).await);
         }
     };
-    if request.detach {
-        return Ok((Some(job), None));
-    }
-    let options = LogOptions {
-        job: Some(job.id),
-        follow: true,
-        tail: None,
-    };
-    let retries = Retries::new(cluster, &pod).answered();
-    let outcome = follow(retries, Some(connection), &options, interrupt, reporter).await?;
-    Ok((Some(job), Some(outcome)))
+    let job = submitted.job.clone();
+    let wait = (!request.detach).then_some(interrupt);
+    let outcome = Box::pin(see_through(cluster, &name, submitted, wait, reporter)).await?;
+    Ok((Some(job), outcome))
 }
 
-/// All jobs of a cluster, oldest first.
+/// Has the owner Secret remember a job that has just been submitted, and where it is waited for, follows it to its end.
+pub(crate) async fn see_through(
+    cluster: &Cluster,
+    name: &ClusterName,
+    submitted: Submitted,
+    wait: Option<&Interrupt>,
+    reporter: &dyn Reporter,
+) -> Result<Option<Outcome>, FollowError> {
+    let Submitted { job, connection } = submitted;
+    let remembering = submissions::remember(cluster, name.as_str(), &job);
+    let outcome = match wait {
+        Some(interrupt) => {
+            let options = LogOptions {
+                job: Some(job.id),
+                follow: true,
+                tail: None,
+            };
+            let pod = name.pod(0);
+            let retries = Retries::new(cluster, &pod).answered();
+            let followed = follow(retries, Some(connection), &options, interrupt, reporter).await;
+            Some(followed)
+        }
+        None => None,
+    };
+    // It does not panic, and is ended by nobody.
+    let _ = remembering.await;
+    let ended = match &outcome {
+        Some(Ok(Outcome::Read(job))) => Some(job.clone()),
+        Some(Err(FollowError::Gone { .. } | FollowError::Ended(_))) => {
+            let why = format!("pod {} is gone", name.pod(0));
+            Some(submissions::lost(job, &why))
+        }
+        _ => None,
+    };
+    if let Some(Ok(Outcome::Read(job))) = &outcome
+        && let Some(why) = why_it_ended(cluster, &name.pod(0), job).await
+    {
+        reporter.event(Event::Note(why));
+    }
+    if let Some(ended) = ended {
+        // Whether its end is remembered changes nothing of it.
+        let _ = submissions::put(cluster, name.as_str(), &[ended]).await;
+    }
+    outcome.transpose()
+}
+
+/// What the pod knows of a job's end beyond its agent, in one sentence.
+async fn why_it_ended(cluster: &Cluster, pod: &str, job: &JobRecord) -> Option<String> {
+    let cause = job.cause.as_deref()?;
+    if cause.starts_with(RESTARTED) {
+        // The kubelet writes the status when it comes to it; what it does not know yet, the job's own cause stands for.
+        let present = cluster.get::<Pod>(pod).await.ok()??;
+        let end = last_restart(&present, CONTAINER)?;
+        return Some(format!("pod {pod}, container {CONTAINER}: {end}"));
+    }
+    if cause == STOPPED {
+        let why = cluster.pod_event(pod, ENDS).await?;
+        return Some(format!("pod {pod}: {why}"));
+    }
+    None
+}
+
+/// All jobs of a cluster, oldest first: those that its agent knows, and those that went with an earlier head pod.
 pub async fn queue(cluster: &Cluster, user: &User, name: &str) -> Result<Vec<JobRecord>, JobError> {
-    ask_jobs(cluster, user, name, Request::Queue).await
+    let id = ClusterName::new(name, &user.hash)?;
+    let (answer, owner) = tokio::join!(
+        ask_jobs(cluster, user, name, Request::Queue),
+        cluster.get::<Secret>(id.as_str()),
+    );
+    // An owner that cannot be read is explained where the agent did not answer either.
+    let remembered = owner.ok().flatten().as_ref().map(submissions::remembered);
+    let remembered = remembered.unwrap_or_default();
+    let error = match answer {
+        Ok(agents) => {
+            let (all, news) = submissions::merge(remembered, agents);
+            if !news.is_empty() {
+                let _ = submissions::put(cluster, id.as_str(), &news).await;
+            }
+            return Ok(all);
+        }
+        Err(error) => error,
+    };
+    let JobError::NotUp { .. } = &error else {
+        return Err(error);
+    };
+    match gone(cluster, &id.pod(0)).await {
+        Some(why) if !remembered.is_empty() => Ok(remembered
+            .into_iter()
+            .map(|job| submissions::lost(job, &why))
+            .collect()),
+        _ => Err(error),
+    }
 }
 
 /// Streams a job's log until it ends or the user has enough.

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Plan, compile};
 use skiff_kube::{ApiError, Cluster, PodState, observe};
-use skiff_proto::JobRecord;
+use skiff_proto::{JobId, JobRecord};
 use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask, Workdir};
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, SkiffCluster};
-use crate::follow::{FollowError, LogOptions, Outcome, Retries, follow};
-use crate::job::{JobError, Submission, Submitted, folder, submit};
+use crate::follow::{FollowError, Outcome, Retries};
+use crate::job::{JobError, Submission, Submitted, folder, see_through, submit};
 use crate::launchable::{NotLaunchable, launchable};
 use crate::provision::{CONTAINERS, ProvisionError, create, renew, wait_running};
 use crate::workdir::{self, WorkdirError};
-use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner};
+use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner, submissions};
 
 /// What the user wants launched.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub struct Prepared {
     pub notes: Vec<String>,
     /// Whether its pod runs already.
     running: bool,
+    /// The last job that is known of an earlier head pod; 0: none.
+    last_job: JobId,
 }
 
 /// How a launch ended well.
@@ -178,6 +180,8 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         state,
         Some(PodState::Running | PodState::Waiting(_) | PodState::Stuck { .. })
     );
+    let remembered = secret.as_ref().map(submissions::remembered);
+    let last_job = remembered.iter().flatten().last().map_or(0, |job| job.id);
     let existing = match secret {
         Some(secret) if alive => {
             Some(SkiffCluster::from_secret(&secret).map_err(ClusterError::from)?)
@@ -199,6 +203,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         existing,
         notes,
         running: state == Some(PodState::Running),
+        last_job,
     })
 }
 
@@ -248,29 +253,19 @@ pub async fn launch(
         Some(Err(error)) => return Err(error),
         None => return Err(interrupted(cluster, prepared, reporter).await),
     };
-    let Some(Submitted { job, connection }) = submitted else {
+    let Some(submitted) = submitted else {
         return Ok(Launched {
             job: None,
             outcome: None,
         });
     };
-    if prepared.request.detach {
-        return Ok(Launched {
-            job: Some(job),
-            outcome: None,
-        });
-    }
-    let options = LogOptions {
-        job: Some(job.id),
-        follow: true,
-        tail: None,
-    };
-    let pod = prepared.plan.cluster.pod(0);
-    let retries = Retries::new(cluster, &pod).answered();
-    let outcome = follow(retries, Some(connection), &options, interrupt, reporter).await?;
+    let job = submitted.job.clone();
+    let wait = (!prepared.request.detach).then_some(interrupt);
+    let name = &prepared.plan.cluster;
+    let outcome = Box::pin(see_through(cluster, name, submitted, wait, reporter)).await?;
     Ok(Launched {
         job: Some(job),
-        outcome: Some(outcome),
+        outcome,
     })
 }
 
@@ -286,6 +281,7 @@ async fn start(
         existing,
         notes,
         running,
+        last_job,
     } = prepared;
     let pod = plan.cluster.pod(0);
     for note in notes {
@@ -316,6 +312,7 @@ async fn start(
             &request.task,
             setup,
         )
+        .after(*last_job)
     });
     let workdir = folder(&request.task);
     let retries = Retries::new(cluster, &pod).answered();

@@ -16,6 +16,7 @@ mod launchable;
 mod owner;
 mod provision;
 mod status;
+mod submissions;
 mod workdir;
 
 pub use cluster::{ClusterError, SkiffCluster};

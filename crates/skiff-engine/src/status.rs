@@ -5,7 +5,7 @@ use std::fmt;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 use skiff_compile::labels;
-use skiff_kube::{ApiError, Cluster, PodState, Waiting, observe};
+use skiff_kube::{ApiError, Cluster, PodState, Waiting, last_restart, observe};
 
 use crate::User;
 use crate::cluster::{SkiffCluster, list, selector};
@@ -37,7 +37,7 @@ pub struct ClusterStatus {
     pub cluster: SkiffCluster,
     /// Its state.
     pub state: ClusterState,
-    /// Why it is not UP.
+    /// Why it is not UP, or what happened to it that its jobs did not survive.
     pub why: Option<String>,
     /// The head pod's address.
     pub head_ip: Option<String>,
@@ -84,7 +84,11 @@ pub(crate) async fn state_of(
 
 fn judge(pod: Option<&Pod>, cluster: SkiffCluster) -> ClusterStatus {
     let (state, why) = match pod.map(|pod| observe(pod, CONTAINERS)) {
-        Some(PodState::Running) => (ClusterState::Up, None),
+        Some(PodState::Running) => {
+            let last = pod.and_then(|pod| last_restart(pod, labels::TASK_CONTAINER));
+            let why = last.map(|end| format!("its task container was started again: {end}"));
+            (ClusterState::Up, why)
+        }
         Some(PodState::Waiting(Waiting::Deletion)) => (
             ClusterState::Init,
             Some("it is being taken down".to_owned()),

@@ -17,5 +17,5 @@ pub use diagnosis::Diagnosis;
 pub use error::{ApiCause, ApiError};
 pub use exec::{ExecEnd, ExecStream};
 pub use objects::Kind;
-pub use pod_state::{PodState, Waiting, observe};
+pub use pod_state::{PodState, Waiting, last_restart, observe};
 pub use watch::{PodNews, PodUpdate};

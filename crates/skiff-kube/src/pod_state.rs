@@ -49,6 +49,8 @@ pub enum Waiting {
 
 /// Image trouble may be a registry's hiccup: two or three of the kubelet's tries.
 const IMAGE_GRACE: Duration = Duration::from_secs(20);
+/// A node that fell silent may come back: a restart of its kubelet or of the machine.
+const NODE_GRACE: Duration = Duration::from_mins(1);
 /// Restarts of a container after which it is said to crash.
 const CRASHES: i32 = 3;
 
@@ -85,12 +87,11 @@ pub fn observe(pod: &Pod, ours: &[&str]) -> PodState {
             return state;
         }
     }
-    if main.is_some_and(|c| {
-        c.state
-            .as_ref()
-            .is_some_and(|state| state.running.is_some())
-    }) {
-        return PodState::Running;
+    if main.is_some_and(runs) {
+        return silent_node(name, pod).map_or(PodState::Running, |diagnosis| PodState::Stuck {
+            diagnosis,
+            grace: Some(NODE_GRACE),
+        });
     }
     if let Some(diagnosis) = unschedulable(name, pod) {
         return PodState::Stuck {
@@ -107,6 +108,42 @@ pub fn observe(pod: &Pod, ours: &[&str]) -> PodState {
     } else {
         Waiting::Scheduling
     })
+}
+
+fn runs(container: &ContainerStatus) -> bool {
+    let state = container.state.as_ref();
+    state.is_some_and(|state| state.running.is_some())
+}
+
+/// Whether the pod's node has fallen silent: then its containers count as ready for ever, as nobody says otherwise, and the
+/// control plane itself has marked the pod as not ready. A readiness gate does that too, with a reason.
+fn silent_node(name: &str, pod: &Pod) -> Option<Diagnosis> {
+    let status = pod.status.as_ref()?;
+    let condition = |kind: &str| {
+        let mut all = status.conditions.iter().flatten();
+        all.find(|condition| condition.type_ == kind)
+    };
+    let (ready, containers) = (condition("Ready")?, condition("ContainersReady")?);
+    let by_control_plane = ready.status == "False"
+        && containers.status == "True"
+        && ready.reason.as_deref() != Some("ReadinessGatesNotReady");
+    let node = pod.spec.as_ref()?.node_name.as_deref()?;
+    by_control_plane.then(|| Diagnosis {
+        object: format!("pod {name}"),
+        cause: format!("its node {node} does not answer any more (NotReady)"),
+        hint: Some(
+            "its jobs go on if the node comes back; `skiff down` and a new launch put the cluster on another node"
+                .to_owned(),
+        ),
+    })
+}
+
+/// How the awaited container ended the last time, where it was started again since.
+pub fn last_restart(pod: &Pod, container: &str) -> Option<String> {
+    let mut statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
+    let status = statuses.find(|status| status.name == container)?;
+    let last = status.last_state.as_ref()?.terminated.as_ref()?;
+    Some(ended(last))
 }
 
 /// The end of the awaited container, where it is one: with `OnFailure`, exit 0 is for good.
@@ -331,7 +368,10 @@ fn last_end(state: Option<&ContainerState>) -> Option<String> {
 /// How a container ended, in one fragment.
 fn ended(end: &ContainerStateTerminated) -> String {
     let reason = match end.reason.as_deref() {
-        Some("OOMKilled") => "it was killed because it used more memory than its limit".to_owned(),
+        Some("OOMKilled") => {
+            "it was killed because it used more memory than its limit (OOMKilled); ask for more with `resources.memory`"
+                .to_owned()
+        }
         Some("StartError" | "ContainerCannotRun") => "it could not be started".to_owned(),
         _ => format!("it ended with exit code {}", end.exit_code),
     };

@@ -8,7 +8,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
-use skiff_kube::{Diagnosis, PodState, Waiting, observe};
+use skiff_kube::{Diagnosis, PodState, Waiting, last_restart, observe};
 
 const OURS: &[&str] = &["task", "docker", "tools"];
 
@@ -280,4 +280,42 @@ fn a_pod_on_its_way_out_is_waited_for() {
 fn a_pod_that_says_nothing_yet_is_waited_for() {
     let state = observe(&pod(json!({})), OURS);
     assert!(matches!(state, PodState::Waiting(_)), "{state:?}");
+}
+
+#[test]
+fn a_running_pod_of_a_silent_node_is_stuck_and_names_the_node() {
+    let with = |ready: Value, containers_ready: &str| {
+        let conditions = json!([ready, { "type": "ContainersReady", "status": containers_ready }]);
+        observe(
+            &pod(json!({
+                "phase": "Running", "conditions": conditions, "containerStatuses": [container("task", running())],
+            })),
+            OURS,
+        )
+    };
+    let not_ready = json!({ "type": "Ready", "status": "False" });
+    match with(not_ready.clone(), "True") {
+        PodState::Stuck { diagnosis, grace } => {
+            assert!(
+                diagnosis.cause.contains("node node-0 does not answer"),
+                "{diagnosis}"
+            );
+            assert!(grace.is_some(), "a node may come back");
+        }
+        other => panic!("{other:?}"),
+    }
+    // A container that is not ready yet, and a readiness gate, say nothing of the node.
+    assert_eq!(with(not_ready, "False"), PodState::Running);
+    let gate = json!({ "type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady" });
+    assert_eq!(with(gate, "True"), PodState::Running);
+}
+
+#[test]
+fn a_container_that_was_started_again_tells_how_it_had_ended() {
+    let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+    let task = container_with("task", running(), json!({ "lastState": killed }));
+    let pod = pod(json!({ "phase": "Running", "containerStatuses": [task] }));
+    let end = last_restart(&pod, "task").expect("it had ended");
+    assert!(end.contains("more memory than its limit"), "{end}");
+    assert_eq!(last_restart(&pod, "docker"), None);
 }

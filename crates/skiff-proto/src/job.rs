@@ -37,6 +37,9 @@ pub struct JobSpec {
     /// On how many nodes `run` runs; `setup` runs on all nodes of the cluster.
     #[serde(default = "one_node")]
     pub num_nodes: u32,
+    /// Its number is to be higher than this one: the last that is known of an earlier head pod of the cluster.
+    #[serde(default)]
+    pub after: JobId,
     /// Thousandths of GPUs on each of these nodes. A job without any takes half a CPU of each instead.
     #[serde(default)]
     pub milli_gpus: u32,
@@ -58,6 +61,7 @@ impl Default for JobSpec {
             secrets: SecretVariables::default(),
             resources: String::new(),
             num_nodes: one_node(),
+            after: 0,
             milli_gpus: 0,
         }
     }
@@ -93,6 +97,11 @@ impl fmt::Debug for SecretVariables {
         f.debug_list().entries(self.names()).finish()
     }
 }
+
+/// What the cause of a job begins with whose container came to its end and was started again. The pod's status knows more.
+pub const RESTARTED: &str = "the task container was restarted";
+/// The cause of a job whose container was told to stop. The pod's events know by whom.
+pub const STOPPED: &str = "the task container was told to stop";
 
 /// A job's state, in SkyPilot's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

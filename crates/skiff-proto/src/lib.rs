@@ -13,7 +13,7 @@ mod stage;
 
 pub use exit::ExitStatus;
 pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};
-pub use job::{JobId, JobRecord, JobSpec, JobStatus, SecretVariables};
+pub use job::{JobId, JobRecord, JobSpec, JobStatus, RESTARTED, STOPPED, SecretVariables};
 pub use keys::ClusterKey;
 pub use message::{DockerState, Fault, FaultKind, Hello, LogSource, Request, Response};
 pub use stage::{StageEnd, StageKind, StageOrder};

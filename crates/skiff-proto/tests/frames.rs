@@ -47,6 +47,7 @@ fn spec() -> impl Strategy<Value = JobSpec> {
                 secrets: secrets.into_iter().collect(),
                 resources: "1x(cpus=2)".into(),
                 num_nodes: 2,
+                after: 7,
                 milli_gpus: 500,
             },
         )

@@ -1,6 +1,6 @@
 //! How each event changes the queue.
 
-use skiff_proto::{JobId, JobRecord, JobStatus};
+use skiff_proto::{JobId, JobRecord, JobStatus, STOPPED};
 
 use super::{Demand, Departure, DockerGate, Effect, Event, Job, Outcome, Queue, Stage, Work};
 
@@ -242,10 +242,9 @@ impl Queue {
             return;
         };
         let (status, cause) = match job.demand {
-            Some(Demand::Leave(Departure::Stopped)) => (
-                JobStatus::Failed,
-                Some("the task container was told to stop".to_owned()),
-            ),
+            Some(Demand::Leave(Departure::Stopped)) => {
+                (JobStatus::Failed, Some(STOPPED.to_owned()))
+            }
             Some(Demand::Leave(Departure::Down)) => (
                 JobStatus::Cancelled,
                 Some("the cluster was taken down".to_owned()),
