@@ -1,4 +1,4 @@
-//! One client's connection: frames in, requests side by side, frames out within their credit.
+//! One peer's connection: frames in, requests side by side, frames out within their credit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,9 +8,8 @@ use std::time::Duration;
 use skiff_proto::{
     Decoder, Fault, FaultKind, Frame, FrameError, Hello, PROTOCOL_VERSION, Request, Response,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use skiff_wire::Patience;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
@@ -23,8 +22,25 @@ const OUTBOX: usize = 4;
 const MAX_OPEN: usize = 64;
 /// How long a client has to take its last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// A client that has pinged before and is silent for so long is gone.
-const SILENCE: Duration = Duration::from_mins(2);
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// A user, whom Kubernetes has let in.
+    Client,
+    /// The head's agent, at a worker.
+    Head,
+}
+
+impl Peer {
+    /// A peer that has pinged before and is silent for so long is gone.
+    const fn silence(self) -> Duration {
+        match self {
+            Self::Client => Duration::from_mins(2),
+            Self::Head => Patience::LINK.silence,
+        }
+    }
+}
 
 /// A request's way of answering.
 #[derive(Clone, Debug)]
@@ -102,9 +118,13 @@ struct Open {
     task: JoinHandle<()>,
 }
 
-/// Serves one client until it goes, breaks the protocol, or the agent goes.
-pub(crate) async fn serve(stream: UnixStream, service: Service) {
-    let (reader, writer) = stream.into_split();
+/// Serves one peer until it goes, breaks the protocol, or the agent goes.
+pub(crate) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    peer: Peer,
+    service: Service,
+) {
+    let (reader, writer) = tokio::io::split(stream);
     let (out, outbox) = mpsc::channel(OUTBOX);
     let mut writing = tokio::spawn(write(writer, outbox));
     let hello = Hello {
@@ -115,6 +135,7 @@ pub(crate) async fn serve(stream: UnixStream, service: Service) {
     if out.send(Frame::Hello(hello)).await.is_ok() {
         let mut connection = Connection {
             service,
+            peer,
             out,
             open: HashMap::new(),
             greeted: false,
@@ -133,6 +154,7 @@ pub(crate) async fn serve(stream: UnixStream, service: Service) {
 
 struct Connection {
     service: Service,
+    peer: Peer,
     out: mpsc::Sender<Frame>,
     open: HashMap<u32, Open>,
     greeted: bool,
@@ -140,13 +162,13 @@ struct Connection {
 }
 
 impl Connection {
-    async fn read(&mut self, mut reader: OwnedReadHalf) {
+    async fn read(&mut self, mut reader: impl AsyncRead + Unpin) {
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; 64 << 10];
         loop {
             let read = async {
                 if self.pings {
-                    tokio::time::timeout(SILENCE, reader.read(&mut buffer))
+                    tokio::time::timeout(self.peer.silence(), reader.read(&mut buffer))
                         .await
                         .ok()
                 } else {
@@ -291,7 +313,7 @@ fn unsupported() -> Fault {
     }
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut outbox: mpsc::Receiver<Frame>) {
+async fn write(mut writer: impl AsyncWrite + Unpin, mut outbox: mpsc::Receiver<Frame>) {
     let mut bytes = Vec::new();
     while let Some(frame) = outbox.recv().await {
         bytes.clear();
@@ -299,7 +321,7 @@ async fn write(mut writer: OwnedWriteHalf, mut outbox: mpsc::Receiver<Frame>) {
         while let Ok(frame) = outbox.try_recv() {
             frame.encode(&mut bytes);
         }
-        if writer.write_all(&bytes).await.is_err() {
+        if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
             return;
         }
     }

@@ -2,33 +2,27 @@
 //! and does it. Must not decide anything about jobs itself.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::io;
+use std::sync::Arc;
 
-use rustix::process::Signal;
-use skiff_proto::{Fault, FaultKind, JobId, JobRecord, JobSpec, LogSource};
+use skiff_proto::{Fault, FaultKind, JobId, JobRecord, JobSpec, LogSource, StageKind, StageOrder};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::now_ms;
-use crate::environment::Surroundings;
+use crate::environment::{Place, Surroundings};
 use crate::fault;
-use crate::memory_sampler::MemorySampler;
-use crate::process::{Running, StageSpec};
+use crate::nodes::Nodes;
 use crate::queue::{Departure, Effect, Event, Queue, Stage, Work, step};
-use crate::reaper::Reaper;
 use crate::record::{self, Past};
 use crate::report;
-use crate::survivors;
 
 mod cause;
 mod kept;
+mod output;
 
-use cause::Witness;
 pub(crate) use kept::JobHandle;
 use kept::Kept;
-
-/// How long a job's processes have to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(10);
+use output::Output;
 
 /// What others ask of the keeper.
 #[derive(Debug)]
@@ -53,8 +47,7 @@ pub(crate) struct Keeper {
     jobs: BTreeMap<JobId, Kept>,
     submissions: HashMap<String, JobId>,
     surroundings: Surroundings,
-    reaper: Reaper,
-    memory: Option<MemorySampler>,
+    nodes: Nodes,
     commands: mpsc::Sender<Command>,
     docker_awaited: Arc<Notify>,
     departed: bool,
@@ -65,18 +58,17 @@ impl Keeper {
     pub(crate) fn new(
         queue: Queue,
         surroundings: Surroundings,
-        reaper: Reaper,
+        nodes: Nodes,
         commands: mpsc::Sender<Command>,
         docker_awaited: Arc<Notify>,
     ) -> Self {
         let mut keeper = Self {
             jobs: BTreeMap::new(),
             submissions: HashMap::new(),
-            memory: MemorySampler::start(),
             departed: false,
             queue,
             surroundings,
-            reaper,
+            nodes,
             commands,
             docker_awaited,
         };
@@ -89,16 +81,10 @@ impl Keeper {
 
     /// Runs until everything has ended and the agent may go.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let orphans = self.reaper.orphans();
         while !self.departed {
-            tokio::select! {
-                command = commands.recv() => match command {
-                    Some(command) => self.handle(command).await,
-                    None => return,
-                },
-                () = orphans.notified(), if self.queue.awaits_survivors() => {
-                    self.happen(Event::OrphanReaped).await;
-                }
+            match commands.recv().await {
+                Some(command) => self.handle(command).await,
+                None => return,
             }
         }
     }
@@ -222,15 +208,6 @@ impl Keeper {
                 scripts,
             } => return self.start(job, stage, scripts),
             Effect::Terminate(job) => self.terminate(job),
-            Effect::Kill(job) => {
-                if let Some(running) = self.running(job) {
-                    survivors::signal(running, Signal::KILL);
-                }
-            }
-            Effect::Survey(job) => {
-                let left = self.running(job).map_or(0, survivors::count);
-                return Some(Event::Survivors { job, left });
-            }
             Effect::AwaitDocker => self.docker_awaited.notify_one(),
             Effect::Depart => self.departed = true,
         }
@@ -255,73 +232,71 @@ impl Keeper {
     }
 
     fn start(&mut self, job: JobId, stage: Stage, scripts: JobId) -> Option<Event> {
+        let not_started = |cause: String| Some(Event::NotStarted { job, cause });
         let record = self.queue.record(job)?;
         let kept = self.jobs.get_mut(&job)?;
         let Some(live) = kept.live.as_mut() else {
-            return Some(Event::NotStarted {
-                job,
-                cause: "its log cannot be written".to_owned(),
-            });
+            return not_started("its log cannot be written".to_owned());
         };
         if let Some(note) = &self.surroundings.home.note {
             live.say(std::slice::from_ref(note));
         }
-        let spec = StageSpec {
-            stage,
-            scripts,
-            record,
-            spec: &live.spec,
-            logs: &kept.logs,
+        let kind = match stage {
+            Stage::Setup => StageKind::Setup,
+            _ => StageKind::Run,
         };
-        let started = match spec.start(&self.surroundings, &self.reaper, &live.log) {
-            Ok(started) => started,
+        let order = order(&self.surroundings, &live.spec, record, kind, scripts);
+        let order = match order {
+            Ok(order) => order,
+            Err(error) => return not_started(format!("cannot read its script: {error}")),
+        };
+        let name = record.name.as_deref().unwrap_or("task");
+        let output = match Output::new(&kept.logs, kind, name, Arc::clone(&live.log)) {
+            Ok(output) => output,
             Err(error) => {
-                return Some(Event::NotStarted {
-                    job,
-                    cause: error.to_string(),
-                });
+                return not_started(format!("cannot open {}: {error}", kept.logs.display()));
             }
         };
-        let mark = self.surroundings.mark(record);
-        live.running = Some(Running {
-            pid: started.pid,
-            mark,
-        });
-        let (log, commands) = (Arc::clone(&live.log), self.commands.clone());
-        let witness = Witness::new(self.memory.as_ref());
-        tokio::spawn(async move {
-            let code = started.pump.run().await;
-            let has_lost = log
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .has_lost();
-            let cause = (code != 0).then(|| witness.cause(code, has_lost)).flatten();
-            // The keeper is gone only when the agent is.
-            let _ = commands
-                .send(Command::Event(Event::Exited { job, code, cause }))
-                .await;
-        });
+        let stage = self.nodes.start(0, &order);
+        live.running = Some(stage.control());
+        tokio::spawn(output.follow(job, stage, self.commands.clone()));
         None
     }
 
     fn terminate(&self, job: JobId) {
-        let Some(running) = self.running(job) else {
-            return;
-        };
-        survivors::signal(running, Signal::TERM);
-        let commands = self.commands.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(GRACE).await;
-            // The keeper is gone only when the agent is.
-            let _ = commands
-                .send(Command::Event(Event::GraceOver { job }))
-                .await;
-        });
+        let live = self.jobs.get(&job).and_then(|kept| kept.live.as_ref());
+        if let Some(running) = live.and_then(|live| live.running.as_ref()) {
+            running.terminate();
+        }
     }
+}
 
-    fn running(&self, job: JobId) -> Option<&Running> {
-        self.jobs.get(&job)?.live.as_ref()?.running.as_ref()
-    }
+fn order(
+    surroundings: &Surroundings,
+    spec: &JobSpec,
+    record: &JobRecord,
+    kind: StageKind,
+    scripts: JobId,
+) -> io::Result<StageOrder> {
+    let script = match kind {
+        StageKind::Setup => record::SETUP,
+        StageKind::Run => record::RUN,
+    };
+    let address = surroundings.own_or("SKIFF_POD_IP", "127.0.0.1");
+    let place = Place {
+        kind,
+        addresses: &[address.to_string_lossy().into_owned()],
+        rank: 0,
+        gpus: None,
+    };
+    Ok(StageOrder {
+        job: record.id,
+        kind,
+        mark: surroundings.mark(record),
+        script: std::fs::read_to_string(surroundings.layout.job_dir(scripts).join(script))?,
+        env: surroundings.ordered(spec, record, place),
+        secrets: spec.secrets.clone(),
+    })
 }
 
 /// Does what waits for the disk on a thread of its own, so that logs and answers go on meanwhile.

@@ -53,6 +53,11 @@ impl Layout {
         self.at(paths::JOBS).join(id.to_string())
     }
 
+    /// The folder of the scripts of a job's stages while they run on this node.
+    pub(crate) fn stage_dir(&self, id: JobId) -> PathBuf {
+        self.root.join("stages").join(id.to_string())
+    }
+
     /// One job's log folder, by its name within the logs folder.
     pub(crate) fn log_dir(&self, name: &str) -> PathBuf {
         self.at(paths::LOGS).join(name)

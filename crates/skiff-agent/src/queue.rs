@@ -44,20 +44,6 @@ pub(crate) enum Event {
         /// The jobs.
         jobs: Vec<JobId>,
     },
-    /// The time that an ending job's processes had to end by themselves is over.
-    GraceOver {
-        /// The job.
-        job: JobId,
-    },
-    /// How many processes of an ending job are still there.
-    Survivors {
-        /// The job.
-        job: JobId,
-        /// Their number.
-        left: usize,
-    },
-    /// Some process that was not a job's own ended.
-    OrphanReaped,
     /// The Docker daemon answers.
     DockerReady,
     /// The Docker daemon is gone.
@@ -99,12 +85,8 @@ pub(crate) enum Effect {
         /// The job whose script it is: another one's where its setup must run again.
         scripts: JobId,
     },
-    /// Tell the job's processes to end, and start its grace.
+    /// Tell the job's stage to end; its exit comes when all of its processes have gone.
     Terminate(JobId),
-    /// Kill the job's processes.
-    Kill(JobId),
-    /// Count the processes that the job has left.
-    Survey(JobId),
     /// Give Docker its time to answer.
     AwaitDocker,
     /// Everything has ended: leave.
@@ -129,8 +111,6 @@ pub(crate) enum Stage {
     Setup,
     /// Its run command runs.
     Run,
-    /// Its own process ended on demand; others of it may be left.
-    Ending,
     /// It has ended.
     Over,
 }
@@ -228,11 +208,6 @@ impl Queue {
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.is_some()
     }
-
-    /// Whether a job waits for the last of its processes.
-    pub(crate) fn awaits_survivors(&self) -> bool {
-        self.jobs.values().any(|job| job.stage == Stage::Ending)
-    }
 }
 
 /// The queue after an event, and what must be done about it.
@@ -267,7 +242,7 @@ impl Job {
     }
 
     fn is_active(&self) -> bool {
-        matches!(self.stage, Stage::Setup | Stage::Run | Stage::Ending)
+        matches!(self.stage, Stage::Setup | Stage::Run)
     }
 }
 

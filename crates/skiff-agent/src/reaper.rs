@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
 
 /// Delivers the exit codes of processes that were registered with it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reaper {
     waiting: Arc<Mutex<HashMap<Pid, oneshot::Sender<i32>>>>,
-    orphans: Arc<Notify>,
+    ends: Arc<watch::Sender<()>>,
 }
 
 impl Reaper {
@@ -38,9 +38,9 @@ impl Reaper {
         receiver
     }
 
-    /// Notified after processes were reaped that nobody registered.
-    pub(crate) fn orphans(&self) -> Arc<Notify> {
-        Arc::clone(&self.orphans)
+    /// Changes whenever processes were reaped, registered or not.
+    pub(crate) fn ends(&self) -> watch::Receiver<()> {
+        self.ends.subscribe()
     }
 
     async fn run(self, mut signals: Signal) {
@@ -53,17 +53,21 @@ impl Reaper {
     }
 
     fn reap(&self) {
+        let mut has_reaped = false;
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            has_reaped = true;
             let sender = self
                 .waiting
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&pid);
-            match sender {
+            if let Some(sender) = sender {
                 // Whoever registered may have lost interest.
-                Some(sender) => drop(sender.send(exit_code(status))),
-                None => self.orphans.notify_one(),
+                let _ = sender.send(exit_code(status));
             }
+        }
+        if has_reaped {
+            self.ends.send_replace(());
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::home::Home;
 use crate::job_log::{JobLog, JobView};
 use crate::keeper::{Command, Keeper};
 use crate::layout::Layout;
+use crate::nodes::Nodes;
 use crate::queue::{Departure, Queue, closing_lines};
 use crate::reaper::Reaper;
 use crate::record::{self, Past};
@@ -26,6 +27,7 @@ use crate::report;
 use crate::server::{self, Service};
 use crate::shell::Shell;
 use crate::sidecar;
+use crate::stages::Stages;
 
 /// Commands on their way to the keeper; its senders wait where it is behind.
 const COMMANDS: usize = 64;
@@ -182,7 +184,8 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         .map_err(|error| RunError::Listen(layout.at(paths::AGENT_SOCKET), error))?;
     let serving = tokio::spawn(server::serve(listener, service));
     obey_signals(&keeper).map_err(RunError::Runtime)?;
-    let keeper = Keeper::new(queue, surroundings, reaper, keeper, docker_awaited);
+    let nodes = Nodes::new(&surroundings, Stages::new(surroundings.clone(), reaper));
+    let keeper = Keeper::new(queue, surroundings, nodes, keeper, docker_awaited);
     report("the agent is ready");
     keeper.run(commands).await;
     // The receivers are the server's, which ends only after this.

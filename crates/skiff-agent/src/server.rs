@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::connection;
+use crate::connection::{self, Peer};
 use crate::keeper;
 use crate::layout::Layout;
 
@@ -62,7 +62,7 @@ pub(crate) async fn serve(listener: UnixListener, service: Service) {
             accepted = listener.accept() => {
                 // A client that has gone again already, or no file left for it: others are served.
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(connection::serve(stream, service.clone()));
+                    connections.spawn(connection::serve(stream, Peer::Client, service.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use crate::job_log::{JobLog, JobView};
 use crate::layout::Layout;
-use crate::process::Running;
 use crate::record;
 use crate::report;
+use crate::stages::StageControl;
 
 /// A job as those see it who follow it.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub(super) struct Live {
     pub(super) spec: JobSpec,
     /// The writing end of its log.
     pub(super) log: Arc<Mutex<JobLog>>,
-    /// Its process, once there is one.
-    pub(super) running: Option<Running>,
+    /// What ends its stage, once there is one.
+    pub(super) running: Option<StageControl>,
 }
 
 impl Kept {

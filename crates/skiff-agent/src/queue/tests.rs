@@ -151,31 +151,12 @@ fn a_queued_job_is_cancelled_at_once() {
 }
 
 #[test]
-fn a_running_job_is_cancelled_when_its_last_process_is_gone() {
+fn a_running_job_is_cancelled_when_it_has_ended() {
     let mut run = Run::new(1, false);
     run.submit(1, false, true)
+        .event(Event::Cancel { jobs: vec![1] })
         .event(Event::Cancel { jobs: vec![1] });
-    assert!(run.asked(&Effect::Terminate(1)));
-    run.exited(1, 143)
-        .event(Event::Survivors { job: 1, left: 1 });
     assert_eq!(run.status(1), JobStatus::Running);
-    run.effects.clear();
-    run.event(Event::OrphanReaped);
-    assert!(run.asked(&Effect::Survey(1)));
-    run.event(Event::Survivors { job: 1, left: 0 });
-    assert_eq!(
-        (run.status(1), run.record(1).exit_code),
-        (JobStatus::Cancelled, Some(143))
-    );
-}
-
-#[test]
-fn a_job_that_does_not_go_is_killed() {
-    let mut run = Run::new(1, false);
-    run.submit(1, false, true)
-        .event(Event::Cancel { jobs: vec![1] });
-    run.event(Event::Cancel { jobs: vec![1] })
-        .event(Event::GraceOver { job: 1 });
     assert_eq!(
         run.effects
             .iter()
@@ -183,10 +164,11 @@ fn a_job_that_does_not_go_is_killed() {
             .count(),
         1
     );
-    assert!(run.asked(&Effect::Kill(1)));
-    run.exited(1, 137)
-        .event(Event::Survivors { job: 1, left: 0 });
-    assert_eq!(run.status(1), JobStatus::Cancelled);
+    run.exited(1, 143);
+    assert_eq!(
+        (run.status(1), run.record(1).exit_code),
+        (JobStatus::Cancelled, Some(143))
+    );
 }
 
 #[test]
@@ -252,7 +234,7 @@ fn leaving_ends_all_jobs_then_departs() {
         .event(Event::Leave(Departure::Stopped));
     assert_eq!(run.status(2), JobStatus::Failed);
     assert!(run.asked(&Effect::Terminate(1)) && !run.asked(&Effect::Depart));
-    run.exited(1, 0).event(Event::Survivors { job: 1, left: 0 });
+    run.exited(1, 0);
     assert_eq!(run.status(1), JobStatus::Failed);
     assert!(run.asked(&Effect::Depart));
 }

@@ -22,19 +22,6 @@ impl Queue {
                     self.demand(now_ms, job, Demand::Cancel, effects);
                 }
             }
-            Event::GraceOver { job } => self.grace_over(now_ms, job, effects),
-            Event::Survivors { job, left } => {
-                if left == 0 && self.stage(job) == Some(Stage::Ending) {
-                    self.end_on_demand(now_ms, job, effects);
-                }
-            }
-            Event::OrphanReaped => {
-                let ending = self
-                    .jobs
-                    .iter()
-                    .filter(|(_, job)| job.stage == Stage::Ending);
-                effects.extend(ending.map(|(id, _)| Effect::Survey(*id)));
-            }
             Event::DockerReady => self.docker = DockerGate::Open,
             Event::DockerLost { cause } => {
                 self.docker = DockerGate::Shut { awaited: false };
@@ -168,9 +155,7 @@ impl Queue {
         };
         job.record.exit_code = Some(code);
         if job.demand.is_some() {
-            job.stage = Stage::Ending;
-            effects.push(Effect::Survey(id));
-            return;
+            return self.end_on_demand(now_ms, id, effects);
         }
         let lost = job.docker_lost.take();
         let failed = if job.stage == Stage::Setup {
@@ -222,18 +207,7 @@ impl Queue {
                 job.demand = Some(demand);
                 effects.push(Effect::Terminate(id));
             }
-            Stage::Setup | Stage::Run | Stage::Ending | Stage::Over => {}
-        }
-    }
-
-    fn grace_over(&mut self, now_ms: u64, id: JobId, effects: &mut Vec<Effect>) {
-        match self.stage(id) {
-            Some(Stage::Setup | Stage::Run) => effects.push(Effect::Kill(id)),
-            Some(Stage::Ending) => {
-                effects.push(Effect::Kill(id));
-                self.end_on_demand(now_ms, id, effects);
-            }
-            Some(Stage::Queued | Stage::Over) | None => {}
+            Stage::Setup | Stage::Run | Stage::Over => {}
         }
     }
 
@@ -302,10 +276,6 @@ impl Queue {
         job.record.cause.clone_from(&cause);
         effects.push(Effect::Log(id, closing_lines(&job.record)));
         effects.push(Effect::Save(id));
-    }
-
-    fn stage(&self, id: JobId) -> Option<Stage> {
-        self.jobs.get(&id).map(|job| job.stage)
     }
 
     pub(super) fn active(&self) -> usize {

@@ -194,7 +194,7 @@ fn an_image_with_nothing_but_sh_is_enough() {
     });
     assert_eq!(
         output(&log.text),
-        ["set up", "/skiff/jobs/1/run.sh /skiff/home", "err"]
+        ["set up", "/skiff/stages/1/run.sh /skiff/home", "err"]
     );
     assert!(
         log.text

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::{Pid, Signal, kill_process};
 use skiff_proto::{
     Decoder, Fault, Frame, Hello, JobRecord, JobSpec, LogSource, PROTOCOL_VERSION, Request,
     Response,
@@ -124,20 +125,69 @@ impl Agent {
         self.child.wait().expect("the agent ends")
     }
 
-    /// Kills the agent as a node's crash would, and gives what it leaves.
+    /// Kills the agent and all that it has started, as a node's crash would, and gives what it leaves.
     pub(crate) fn kill(mut self) -> tempfile::TempDir {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("the agent ends");
+        self.end();
         let other = tempfile::tempdir().expect("a folder");
         std::mem::replace(&mut self.dir, other)
     }
+
+    /// The agent is stopped first: it then starts nothing more, and orphans stay its descendants.
+    fn end(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let agent = pid(self.child.id());
+            let _ = kill_process(agent, Signal::STOP);
+            loop {
+                let left = descendants(self.child.id());
+                if left.is_empty() {
+                    break;
+                }
+                for descendant in left {
+                    // It may have ended by itself.
+                    let _ = kill_process(pid(descendant), Signal::KILL);
+                }
+                std::thread::yield_now();
+            }
+        }
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(i32::try_from(number).expect("a process's number")).expect("not 0")
+}
+
+/// The processes that live and come from this one.
+fn descendants(ancestor: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("readable");
+    let numbers = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parents: Vec<(u32, u32, bool)> = numbers
+        .filter_map(|number: u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+            let (_, rest) = stat.rsplit_once(") ")?;
+            let mut fields = rest.split(' ');
+            let is_dead = matches!(fields.next()?, "Z" | "X");
+            Some((number, fields.next()?.parse().ok()?, is_dead))
+        })
+        .collect();
+    let mut family = vec![ancestor];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        let children = parents.iter().filter(|(_, of, _)| *of == parent);
+        family.extend(children.map(|(number, ..)| *number));
+        at += 1;
+    }
+    let is_alive = |number: &u32| parents.iter().any(|(of, _, dead)| of == number && !dead);
+    family.split_off(1).into_iter().filter(is_alive).collect()
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
         if self.is_mounted {
             let _ = unmount(self.dir.path(), UnmountFlags::DETACH);
         }

@@ -6,7 +6,15 @@ use std::fs;
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 use crate::environment::MARK;
-use crate::process::Running;
+
+/// The processes of one stage's job on this node.
+#[derive(Clone, Debug)]
+pub(super) struct Processes {
+    /// The leader of the stage's session and group.
+    leader: Pid,
+    /// The entry among the variables that marks the job's processes.
+    mark: String,
+}
 
 /// One process of a job.
 struct Found {
@@ -14,35 +22,42 @@ struct Found {
     in_group: bool,
 }
 
-/// Sends a signal to every process of the job.
-pub(crate) fn signal(running: &Running, signal: Signal) {
-    let found = find(running);
-    // To the group at once, so that no process that forks meanwhile escapes. That a member was found
-    // shows that the group is still the job's. Any of them may have ended by itself by now.
-    if found.iter().any(|found| found.in_group) {
-        let _ = kill_process_group(running.pid, signal);
+impl Processes {
+    /// Those in this process's session, and those that bear this mark.
+    pub(super) fn new(leader: Pid, mark: &str) -> Self {
+        let mark = format!("{MARK}={mark}");
+        Self { leader, mark }
     }
-    for found in found.iter().filter(|found| !found.in_group) {
-        let _ = kill_process(found.pid, signal);
+
+    /// Sends a signal to every one.
+    pub(super) fn signal(&self, signal: Signal) {
+        let found = self.find();
+        // To the group at once, so that no process that forks meanwhile escapes. That a member was found shows that the
+        // group is still the job's. Any of them may have ended by itself by now.
+        if found.iter().any(|found| found.in_group) {
+            let _ = kill_process_group(self.leader, signal);
+        }
+        for found in found.iter().filter(|found| !found.in_group) {
+            let _ = kill_process(found.pid, signal);
+        }
     }
-}
 
-/// How many processes of the job are alive.
-pub(crate) fn count(running: &Running) -> usize {
-    find(running).len()
-}
+    /// How many are alive.
+    pub(super) fn count(&self) -> usize {
+        self.find().len()
+    }
 
-fn find(running: &Running) -> Vec<Found> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let mark = format!("{MARK}={}", running.mark);
-    entries
-        .flatten()
-        .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
-        .filter(|pid| *pid != getpid())
-        .filter_map(|pid| belonging(pid, running.pid, mark.as_bytes()))
-        .collect()
+    fn find(&self) -> Vec<Found> {
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+            .filter(|pid| *pid != getpid())
+            .filter_map(|pid| belonging(pid, self.leader, self.mark.as_bytes()))
+            .collect()
+    }
 }
 
 fn belonging(pid: Pid, leader: Pid, mark: &[u8]) -> Option<Found> {
