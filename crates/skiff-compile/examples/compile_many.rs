@@ -12,6 +12,7 @@ use std::fs;
 use std::time::Instant;
 
 use skiff_compile::{AgentBuild, ClusterFacts, Ids, Input, Version, compile};
+use skiff_proto::ClusterKey;
 use skiff_schema::{Config, ConfigLayer, TaskFile, TaskOverrides};
 
 const TASK: &str = "
@@ -74,6 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             context: "bench".to_owned(),
             launching: None,
             command: "skiff launch task.yaml".to_owned(),
+            key: ClusterKey::new([0; 32]),
         },
         agent: &AgentBuild::of(b"agent", &["amd64"]),
     })?;

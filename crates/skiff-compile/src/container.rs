@@ -17,6 +17,9 @@ pub(crate) const SHARED_VOLUME: &str = "skiff";
 /// Name of the volume that holds the agent's parts.
 pub(crate) const PARTS_VOLUME: &str = "parts";
 
+/// Name of the volume that holds the cluster's key.
+pub(crate) const KEYS_VOLUME: &str = "keys";
+
 /// Puts the parts together under the name that follows the text. A rename, because a restart would
 /// meet "text file busy"; a folder open to all, because the sidecar runs as root and the task
 /// perhaps as somebody else.

@@ -10,6 +10,8 @@ pub const PART_OF: &str = "app.kubernetes.io/part-of";
 pub const CLUSTER: &str = "skiff.dev/cluster";
 /// The pod's number within its cluster; 0 is the head.
 pub const RANK: &str = "skiff.dev/rank";
+/// `SkyPilot`'s word for what a pod is: `head` or `worker`.
+pub const NODE_TYPE: &str = "ray-node-type";
 /// The hash of the user's name.
 pub const USER: &str = "skiff.dev/user";
 /// The build of the agent: on its Secrets, and on the pods that use it.
@@ -24,6 +26,8 @@ pub const SPEC_HASH: &str = "skiff.dev/spec-hash";
 pub const OWNER_TYPE: &str = "skiff.dev/cluster";
 /// Key of the record within the owner Secret.
 pub const RECORD_KEY: &str = "record.json";
+/// Key of the cluster's key within the owner Secret: 64 hex digits.
+pub const CLUSTER_KEY: &str = "cluster.key";
 /// Name of the container that runs the task.
 pub const TASK_CONTAINER: &str = "task";
 /// Name of the container that runs the Docker daemon.

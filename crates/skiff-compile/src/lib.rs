@@ -20,6 +20,7 @@ mod quantity;
 mod record;
 mod registry;
 mod reserved;
+mod service;
 
 use serde::Serialize;
 use skiff_proto::PROTOCOL_VERSION;
@@ -106,6 +107,7 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
     let owner = owner::owner(input, &cluster, &record);
     Ok(Plan {
         template,
+        services: metadata::of(input, &cluster, String::new()),
         secrets: registry.into_iter().collect(),
         cluster,
         record,

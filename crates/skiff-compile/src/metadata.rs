@@ -65,7 +65,7 @@ pub(crate) fn rank_labels(rank: u32) -> [(String, String); 2] {
     let node_type = if rank == 0 { "head" } else { "worker" };
     [
         (labels::RANK.to_owned(), rank.to_string()),
-        ("ray-node-type".to_owned(), node_type.to_owned()),
+        (labels::NODE_TYPE.to_owned(), node_type.to_owned()),
     ]
 }
 

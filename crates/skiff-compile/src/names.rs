@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use skiff_proto::ClusterKey;
 use thiserror::Error;
 
 /// The longest name: with `-worker<n>` it still is a DNS label.
@@ -26,6 +27,8 @@ pub struct Ids {
     pub launching: Option<String>,
     /// The command line, for `status -v`.
     pub command: String,
+    /// The key of a cluster that is new; one that is there keeps its own.
+    pub key: ClusterKey,
 }
 
 /// A cluster's name in Kubernetes: at most 42 characters of a DNS label.

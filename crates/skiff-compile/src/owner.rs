@@ -15,7 +15,10 @@ pub(crate) fn owner(input: &Input<'_>, cluster: &ClusterName, record: &ClusterRe
             .insert(labels::LAUNCHING.to_owned(), launching.clone());
     }
     // As text, so that `render` and a patch of it stay readable; the API server encodes it.
-    let mut texts = BTreeMap::from([(labels::RECORD_KEY.to_owned(), record.to_json())]);
+    let mut texts = BTreeMap::from([
+        (labels::RECORD_KEY.to_owned(), record.to_json()),
+        (labels::CLUSTER_KEY.to_owned(), input.ids.key.to_hex()),
+    ]);
     let secrets: BTreeMap<&str, &str> = input.task.secrets.reveal().collect();
     if !secrets.is_empty() {
         let json = serde_json::to_string(&secrets).expect("texts are always valid JSON");

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Serialize;
 
 use crate::pod::Template;
-use crate::{ClusterName, ClusterRecord, labels};
+use crate::{ClusterName, ClusterRecord, labels, service};
 
 /// What stands for a value that nobody may see.
 const HIDDEN: &str = "<secret>";
@@ -25,6 +25,8 @@ pub struct Plan {
     pub secrets: Vec<Secret>,
     /// What the pods have in common: a thousand of them need no room before they are created.
     pub(crate) template: Template,
+    /// The metadata that the Services have in common.
+    pub(crate) services: ObjectMeta,
     /// What was changed of the request, one sentence each.
     pub notes: Vec<String>,
 }
@@ -34,6 +36,7 @@ pub struct Plan {
 #[serde(untagged)]
 enum Object {
     Secret(Box<Secret>),
+    Service(Box<Service>),
     Pod(Box<Pod>),
 }
 
@@ -50,6 +53,24 @@ impl Plan {
     /// The pods' names by rank.
     pub fn pod_names(&self) -> impl Iterator<Item = String> {
         self.ranks().map(|rank| self.cluster.pod(rank))
+    }
+
+    /// The Services by rank that give the pods of several nodes their names, as they are created once
+    /// the owner Secret exists under this uid.
+    pub fn services(&self, owner_uid: &str) -> impl Iterator<Item = Service> + Send {
+        let mut metadata = self.services.clone();
+        self.give_owner(&mut metadata, owner_uid);
+        self.named_ranks()
+            .map(move |rank| service::of_rank(&self.cluster, metadata.clone(), rank))
+    }
+
+    /// The ranks whose pods have names: a single pod has nobody that would call it.
+    fn named_ranks(&self) -> std::ops::Range<u32> {
+        if self.record.num_nodes > 1 {
+            self.ranks()
+        } else {
+            0..0
+        }
     }
 
     fn ranks(&self) -> std::ops::Range<u32> {
@@ -79,6 +100,10 @@ impl Plan {
     pub fn to_yaml(&self) -> String {
         let secrets = std::iter::once(&self.owner).chain(&self.secrets);
         let secrets = secrets.map(|secret| Object::Secret(Box::new(without_values(secret))));
+        let services = self
+            .named_ranks()
+            .map(|rank| service::of_rank(&self.cluster, self.services.clone(), rank))
+            .map(|service| Object::Service(Box::new(service)));
         let pods = self
             .ranks()
             .map(|rank| self.template.pod(&self.cluster, rank));
@@ -88,7 +113,7 @@ impl Plan {
             serde_saphyr::to_string_with_options(&object, options)
                 .expect("Kubernetes objects are always valid YAML")
         };
-        let texts: Vec<String> = secrets.chain(pods).map(text).collect();
+        let texts: Vec<String> = secrets.chain(services).chain(pods).map(text).collect();
         texts.join("---\n")
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference, Pod, PodSpec, PodTemplateSpec,
-    ProjectedVolumeSource, ResourceRequirements, SecretProjection, Volume, VolumeProjection,
+    Affinity, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, LocalObjectReference, Pod,
+    PodAffinityTerm, PodAntiAffinity, PodSpec, PodTemplateSpec, ProjectedVolumeSource,
+    ResourceRequirements, SecretProjection, Volume, VolumeMount, VolumeProjection,
+    WeightedPodAffinityTerm,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use skiff_proto::paths;
 
-use crate::container::{self, PARTS_VOLUME, SHARED_VOLUME};
+use crate::container::{self, KEYS_VOLUME, PARTS_VOLUME, SHARED_VOLUME};
 use crate::{Amounts, ClusterName, CompileError, Input, docker, labels, metadata, node_choice};
 use crate::{quantity, reserved};
 
@@ -16,10 +19,10 @@ use crate::{quantity, reserved};
 const SHM_VOLUME: &str = "dshm";
 /// Seconds that the agent has to end its jobs when the pod is deleted.
 pub(crate) const GRACE_SECONDS: i64 = 30;
-/// Mode of the agent's parts: nobody changes them.
+/// Mode of the agent's parts and of the key.
 const READ_ONLY: i32 = 0o444;
-/// The disk that every task has; asking for it asks for nothing.
-const DEFAULT_DISK: u64 = 256_000_000_000;
+/// How much it counts that the pods of a cluster are on nodes of their own: as much as a preference can.
+const APART: i32 = 100;
 
 /// What is decided of the pods before they are built.
 pub(crate) struct Decisions {
@@ -45,7 +48,7 @@ impl Template {
         cluster: &ClusterName,
         decisions: Decisions,
     ) -> Result<Self, CompileError> {
-        let own = spec(input, &decisions);
+        let own = spec(input, cluster, &decisions);
         let changed = configured(input, &own)?;
         let mut spec = changed.spec.unwrap_or_default();
         reserved::check(&own, &spec)?;
@@ -111,8 +114,9 @@ fn configured(input: &Input<'_>, own: &PodSpec) -> Result<PodTemplateSpec, Compi
     })
 }
 
-fn spec(input: &Input<'_>, decisions: &Decisions) -> PodSpec {
+fn spec(input: &Input<'_>, cluster: &ClusterName, decisions: &Decisions) -> PodSpec {
     let mut spec = PodSpec {
+        affinity: (input.task.num_nodes > 1).then(|| apart(cluster)),
         containers: vec![task_container(input, decisions)],
         init_containers: input.config.agent_image.as_deref().map(|image| {
             let (name, task) = (labels::AGENT_CONTAINER, labels::TASK_CONTAINER);
@@ -122,11 +126,35 @@ fn spec(input: &Input<'_>, decisions: &Decisions) -> PodSpec {
         restart_policy: Some("OnFailure".to_owned()),
         service_account_name: input.config.service_account.clone(),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
-        volumes: Some(volumes(input, decisions.amounts)),
+        volumes: Some(volumes(input, cluster, decisions.amounts)),
         ..PodSpec::default()
     };
     docker::add(input, &mut spec);
     spec
+}
+
+/// Several pods share a node only where there is no other.
+fn apart(cluster: &ClusterName) -> Affinity {
+    let own = (labels::CLUSTER.to_owned(), cluster.to_string());
+    let selector = LabelSelector {
+        match_labels: Some(BTreeMap::from([own])),
+        ..LabelSelector::default()
+    };
+    let preferred = WeightedPodAffinityTerm {
+        weight: APART,
+        pod_affinity_term: PodAffinityTerm {
+            label_selector: Some(selector),
+            topology_key: "kubernetes.io/hostname".to_owned(),
+            ..PodAffinityTerm::default()
+        },
+    };
+    Affinity {
+        pod_anti_affinity: Some(PodAntiAffinity {
+            preferred_during_scheduling_ignored_during_execution: Some(vec![preferred]),
+            ..PodAntiAffinity::default()
+        }),
+        ..Affinity::default()
+    }
 }
 
 fn task_container(input: &Input<'_>, decisions: &Decisions) -> Container {
@@ -138,17 +166,19 @@ fn task_container(input: &Input<'_>, decisions: &Decisions) -> Container {
     };
     container.env = Some(variables(input, amounts));
     container.resources = Some(resources(input, amounts));
-    container
-        .volume_mounts
-        .get_or_insert_default()
-        .push(container::mount(SHM_VOLUME, "/dev/shm"));
+    container.volume_mounts.get_or_insert_default().extend([
+        VolumeMount {
+            read_only: Some(true),
+            ..container::mount(KEYS_VOLUME, paths::KEYS)
+        },
+        container::mount(SHM_VOLUME, "/dev/shm"),
+    ]);
     container
 }
 
 /// What the task asks for, and what it may have at most where the configuration bounds it.
 fn resources(input: &Input<'_>, amounts: Amounts) -> ResourceRequirements {
     let disk = input.resources.disk_bytes;
-    let disk = disk.filter(|bytes| *bytes != DEFAULT_DISK);
     let named = |amounts: Amounts, disk: Option<u64>| {
         let mut named = BTreeMap::from([
             ("cpu", quantity::cpu(amounts.milli_cpu)),
@@ -184,10 +214,23 @@ fn resources(input: &Input<'_>, amounts: Amounts) -> ResourceRequirements {
 }
 
 fn variables(input: &Input<'_>, amounts: Amounts) -> Vec<EnvVar> {
+    // What a pod's rank decides comes from its labels: so all pods are made to one specification.
+    let label = |key: &str| format!("metadata.labels['{key}']");
+    let gpus = input.resources.accelerators.as_ref();
+    let gpus = gpus.map_or(0, |gpus| gpus.milli_count.div_ceil(1000));
     vec![
         container::variable("SKIFF_CLUSTER", &input.ids.cluster),
+        container::variable("SKIFF_NODES", &input.task.num_nodes.to_string()),
+        container::field_variable("SKIFF_RANK", &label(labels::RANK)),
         container::variable("SKIFF_CPUS", &quantity::cpus_text(amounts.milli_cpu)),
+        container::variable("SKIFF_GPUS", &gpus.to_string()),
+        container::field_variable("SKIFF_POD_NAME", "metadata.name"),
         container::field_variable("SKIFF_POD_IP", "status.podIP"),
+        container::variable("SKYPILOT_IN_CLUSTER_CONTEXT_NAME", &input.ids.context),
+        container::field_variable("SKYPILOT_POD_NAME", "metadata.name"),
+        container::field_variable("SKYPILOT_POD_UID", "metadata.uid"),
+        container::field_variable("SKYPILOT_POD_NODE_TYPE", &label(labels::NODE_TYPE)),
+        container::field_variable("SKYPILOT_RAY_NODE_IP", "status.podIP"),
         container::resource_variable("SKYPILOT_POD_CPU_CORE_LIMIT", "limits.cpu"),
         container::resource_variable("SKYPILOT_POD_MEMORY_BYTES_LIMIT", "limits.memory"),
         // The NVIDIA runtime would give every GPU of the node to a container that asks for none.
@@ -195,29 +238,28 @@ fn variables(input: &Input<'_>, amounts: Amounts) -> Vec<EnvVar> {
     ]
 }
 
-fn volumes(input: &Input<'_>, amounts: Amounts) -> Vec<Volume> {
+fn volumes(input: &Input<'_>, cluster: &ClusterName, amounts: Amounts) -> Vec<Volume> {
     let parts = input
         .agent
         .secret_names()
         .into_iter()
-        .map(|name| VolumeProjection {
-            secret: Some(SecretProjection {
-                name,
-                ..SecretProjection::default()
-            }),
-            ..VolumeProjection::default()
+        .map(|name| SecretProjection {
+            name,
+            ..SecretProjection::default()
         });
+    let key = SecretProjection {
+        name: cluster.to_string(),
+        items: Some(vec![KeyToPath {
+            key: labels::CLUSTER_KEY.to_owned(),
+            path: labels::CLUSTER_KEY.to_owned(),
+            ..KeyToPath::default()
+        }]),
+        ..SecretProjection::default()
+    };
     vec![
         empty_dir(SHARED_VOLUME, EmptyDirVolumeSource::default()),
-        Volume {
-            name: PARTS_VOLUME.to_owned(),
-            projected: Some(ProjectedVolumeSource {
-                default_mode: Some(READ_ONLY),
-                sources: Some(parts.collect()),
-                ..ProjectedVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
+        projected(PARTS_VOLUME, parts),
+        projected(KEYS_VOLUME, [key]),
         // What lies there counts as the container's memory: more than was asked for makes no sense.
         empty_dir(
             SHM_VOLUME,
@@ -228,6 +270,23 @@ fn volumes(input: &Input<'_>, amounts: Amounts) -> Vec<Volume> {
             },
         ),
     ]
+}
+
+/// A volume with what some Secrets hold, which nobody changes and every user of an image may read.
+fn projected(name: &str, secrets: impl IntoIterator<Item = SecretProjection>) -> Volume {
+    let sources = secrets.into_iter().map(|secret| VolumeProjection {
+        secret: Some(secret),
+        ..VolumeProjection::default()
+    });
+    Volume {
+        name: name.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(READ_ONLY),
+            sources: Some(sources.collect()),
+            ..ProjectedVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
 }
 
 pub(crate) fn empty_dir(name: &str, source: EmptyDirVolumeSource) -> Volume {

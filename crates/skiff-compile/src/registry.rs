@@ -6,13 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
-use skiff_schema::ResolvedTask;
+use skiff_schema::{DOCKER_LOGIN, ResolvedTask};
 
 use crate::{ClusterName, Input, metadata};
-
-const USERNAME: &str = "SKYPILOT_DOCKER_USERNAME";
-const PASSWORD: &str = "SKYPILOT_DOCKER_PASSWORD";
-const SERVER: &str = "SKYPILOT_DOCKER_SERVER";
 
 /// A login of a registry.
 pub(crate) struct Login<'a> {
@@ -27,10 +23,11 @@ impl<'a> Login<'a> {
         let env = |name: &str| task.envs.get(name).map(String::as_str);
         let secret = |name: &str| task.secrets.reveal_one(name);
         let read = |value: &dyn Fn(&str) -> Option<&'a str>| {
+            let [username, password, server] = DOCKER_LOGIN.map(value);
             Some(Self {
-                username: value(USERNAME)?,
-                password: value(PASSWORD)?,
-                server: plain(value(SERVER)?),
+                username: username?,
+                password: password?,
+                server: plain(server?),
             })
         };
         read(&secret).or_else(|| read(&env))

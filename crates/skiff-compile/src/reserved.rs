@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, Volume, VolumeMount
 use skiff_proto::paths;
 
 use crate::CompileError;
-use crate::container::{PARTS_VOLUME, SHARED_VOLUME};
+use crate::container::{KEYS_VOLUME, PARTS_VOLUME, SHARED_VOLUME};
 
 /// Compares a pod after `pod_config` with what it was.
 pub(crate) fn check(own: &PodSpec, changed: &PodSpec) -> Result<(), CompileError> {
@@ -22,7 +22,7 @@ pub(crate) fn check(own: &PodSpec, changed: &PodSpec) -> Result<(), CompileError
             "Kubernetes takes none when a pod is created",
         );
     }
-    for name in [SHARED_VOLUME, PARTS_VOLUME] {
+    for name in [SHARED_VOLUME, PARTS_VOLUME, KEYS_VOLUME] {
         let of = |spec: &PodSpec| volume(spec, name).cloned();
         if of(own) != of(changed) {
             let field = format!("the volume `{name}`");

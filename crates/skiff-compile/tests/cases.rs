@@ -15,6 +15,7 @@ use std::{env, fs};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use skiff_compile::{AgentBuild, ClusterFacts, CompileError, Ids, Input, Plan, Version, compile};
+use skiff_proto::ClusterKey;
 use skiff_schema::{Config, ConfigLayer, Faults, TaskFile, TaskOverrides};
 
 /// Faults in the context that the cases name, which configurations may refer to.
@@ -127,6 +128,7 @@ fn plan(
             context: CONTEXT.to_owned(),
             launching: None,
             command: "skiff launch -c dev task.yaml".to_owned(),
+            key: ClusterKey::new([0; 32]),
         },
         agent: &AgentBuild {
             hash: "00112233445566aa".to_owned(),

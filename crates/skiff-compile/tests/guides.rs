@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use skiff_compile::{AgentBuild, ClusterFacts, Ids, Input, Plan, Version, compile};
+use skiff_proto::ClusterKey;
 use skiff_schema::{Config, ConfigLayer, TaskFile, TaskOverrides};
 
 /// The blocks of YAML of a guide that begin with this comment.
@@ -51,6 +52,7 @@ fn plan(config: &str, task: &str) -> Plan {
             context: "kind-dev".to_owned(),
             launching: None,
             command: String::new(),
+            key: ClusterKey::new([0; 32]),
         },
         agent: &AgentBuild::of(b"agent", &["amd64"]),
     })

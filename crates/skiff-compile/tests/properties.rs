@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use skiff_compile::{
     AgentBuild, Amounts, ClusterFacts, CompileError, Ids, Input, NodeFacts, Plan, Version, compile,
 };
+use skiff_proto::ClusterKey;
 use skiff_schema::{
     KubernetesConfig, ResolvedResources, ResolvedTask, Secrets, TaskFile, TaskOverrides,
 };
@@ -53,6 +54,7 @@ fn compile_task(
             context: "test".to_owned(),
             launching: None,
             command: String::new(),
+            key: ClusterKey::new([0; 32]),
         },
         agent: &AgentBuild::of(b"agent", &["amd64"]),
     })

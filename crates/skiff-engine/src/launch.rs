@@ -13,7 +13,7 @@ use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, Outcome, Retries};
 use crate::job::{JobError, Submission, Submitted, folder, see_through, submit};
 use crate::launchable::{NotLaunchable, launchable};
-use crate::provision::{CONTAINERS, ProvisionError, create, renew, wait_running};
+use crate::provision::{CONTAINERS, ProvisionError, create, renew, wait_all_running};
 use crate::workdir::{self, WorkdirError};
 use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner, submissions};
 
@@ -172,6 +172,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
             context: cluster.context.clone(),
             launching: Some(owner::mark(&request.now)),
             command: request.command.clone(),
+            key: owner::new_key(),
         },
         agent: &AgentBuild::of(&request.agents[0].bytes, &architectures),
     })?;
@@ -295,7 +296,7 @@ async fn start(
             cluster: request.cluster.clone(),
         });
         create(cluster, plan, &request.agents).await?;
-        wait_running(cluster, &pod, request.config.provision_timeout, reporter).await?;
+        wait_all_running(cluster, plan, request.config.provision_timeout, reporter).await?;
     } else if let Some(existing) = existing {
         renew(cluster, plan, &existing.uid).await?;
     }

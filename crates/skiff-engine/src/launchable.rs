@@ -149,15 +149,6 @@ impl Obstacles {
 
     /// What a job needs of its cluster.
     fn job(&mut self, task: &ResolvedTask) {
-        if task.num_nodes > 1 {
-            self.add(
-                format!(
-                    "`num_nodes` is {}: a cluster has one node in this version of Skiff",
-                    task.num_nodes
-                ),
-                "`--num-nodes 1` runs the task on one node",
-            );
-        }
         if let Some(accelerators) = &task.first().accelerators {
             self.add(
                 format!("`resources.accelerators` asks for {accelerators}: this version of Skiff brings no GPUs into pods"),

@@ -3,17 +3,29 @@
 //! While a launch is under way the Secret carries an annotation that only this launch writes. Who finds another's
 //! fresh one joins that launch; who finds none, or one that nobody can be working under any more, takes over.
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use skiff_compile::{Plan, labels};
 use skiff_kube::{ApiError, Cluster};
+use skiff_proto::ClusterKey;
+use uuid::Uuid;
 
 /// After this time a launch that has not come to its end is taken for dead.
 const STALE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The mark of one launch: when it began, and something that no other has.
 pub(crate) fn mark(now: &str) -> String {
-    format!("{now} {}", uuid::Uuid::new_v4())
+    format!("{now} {}", Uuid::new_v4())
+}
+
+/// A key for a cluster that does not have one: two identities have 244 random bits.
+pub(crate) fn new_key() -> ClusterKey {
+    let halves = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes);
+    let mut key = [0; 32];
+    key.copy_from_slice(halves.as_flattened());
+    ClusterKey::new(key)
 }
 
 /// Creates the owner, joins a launch that is under way, or takes over what somebody left. Gives the owner's uid.
@@ -38,13 +50,23 @@ pub(crate) async fn create(cluster: &Cluster, plan: &Plan) -> Result<String, Api
             },
             // Secrets of an earlier launch that this one does not have.
             "data": { labels::SECRETS_KEY: null },
-            "stringData": plan.owner.string_data,
+            "stringData": texts_for(plan, &present),
         });
         match cluster.patch::<Secret>(name, &patch).await {
             Err(error) if error.is_conflict() || error.is_not_found() => {}
             result => return Ok(result?.metadata.uid.unwrap_or_default()),
         }
     }
+}
+
+/// What the owner is to hold; a key that is there stays, for pods and users know it.
+fn texts_for(plan: &Plan, present: &Secret) -> BTreeMap<String, String> {
+    let mut texts = plan.owner.string_data.clone().unwrap_or_default();
+    let held = present.data.as_ref();
+    if held.is_some_and(|held| held.contains_key(labels::CLUSTER_KEY)) {
+        texts.remove(labels::CLUSTER_KEY);
+    }
+    texts
 }
 
 /// Tells others that the launch is through.
@@ -79,6 +101,10 @@ pub(crate) async fn remove(cluster: &Cluster, plan: &Plan) -> Result<(), ApiErro
     // What cannot be deleted, for want of the right perhaps, goes with its owner.
     for pod in plan.pod_names() {
         let _ = cluster.delete::<Pod>(&pod, None).await;
+    }
+    for service in plan.services("") {
+        let name = service.metadata.name.as_deref().unwrap_or_default();
+        let _ = cluster.delete::<Service>(name, None).await;
     }
     for secret in &plan.secrets {
         let name = secret.metadata.name.as_deref().unwrap_or_default();

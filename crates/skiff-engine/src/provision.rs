@@ -3,10 +3,14 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use futures::future::{Either, try_join_all};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use skiff_compile::{Plan, labels};
-use skiff_kube::{ApiError, Cluster, Diagnosis, PodNews, PodState, PodUpdate, Waiting, observe};
+use skiff_kube::{
+    ApiError, Cluster, Diagnosis, Kind, PodNews, PodState, PodUpdate, Waiting, observe,
+};
 use skiff_schema::ProvisionTimeout;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
@@ -28,6 +32,9 @@ const SCALE_UP: Duration = Duration::from_mins(15);
 const NO_PROGRESS: Duration = Duration::from_mins(10);
 /// A start that takes longer than this is explained by the pod's events.
 const UNEXPLAINED: Duration = Duration::from_secs(1);
+
+/// Objects of one cluster that are created at the same time.
+const AT_A_TIME: usize = 16;
 
 /// Why a pod does not run.
 #[derive(Debug, Error)]
@@ -79,10 +86,15 @@ pub(crate) async fn create(
         agents::deliver(cluster, executables)
     )?;
     put_secrets(cluster, plan, &owner_uid).await?;
-    for pod in plan.pods(&owner_uid) {
-        create_pod(cluster, &pod).await?;
-    }
-    Ok(())
+    let services = plan.services(&owner_uid);
+    let services = services.map(async |service| put_service(cluster, &service).await);
+    let pods = plan.pods(&owner_uid);
+    let pods = pods.map(async |pod| create_pod(cluster, &pod).await);
+    let ranks = services.map(Either::Left).chain(pods.map(Either::Right));
+    stream::iter(ranks)
+        .buffer_unordered(AT_A_TIME)
+        .try_collect()
+        .await
 }
 
 /// Brings what a cluster that is up already has of secrets to what the launch gives.
@@ -99,34 +111,48 @@ pub(crate) async fn renew(
 /// Creates the plan's Secrets; those of an earlier launch get this one's values.
 async fn put_secrets(cluster: &Cluster, plan: &Plan, owner_uid: &str) -> Result<(), ApiError> {
     for secret in plan.secrets(owner_uid) {
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
-        loop {
-            match cluster.create(&secret).await {
-                Err(error) if error.is_conflict() => {}
-                result => {
-                    result?;
-                    break;
-                }
-            }
-            let patch = serde_json::json!({
-                "metadata": {
-                    "ownerReferences": secret.metadata.owner_references,
-                    "labels": secret.metadata.labels,
-                    "annotations": secret.metadata.annotations,
-                },
-                "stringData": secret.string_data,
-            });
-            match cluster.patch::<Secret>(name, &patch).await {
-                // It went with an older cluster of this name.
-                Err(error) if error.is_not_found() => {}
-                result => {
-                    result?;
-                    break;
-                }
-            }
-        }
+        let change = serde_json::json!({
+            "metadata": metadata_of(&secret.metadata),
+            "stringData": secret.string_data,
+        });
+        put(cluster, &secret, &change).await?;
     }
     Ok(())
+}
+
+/// Creates a Service; one of an earlier launch becomes this one's.
+async fn put_service(cluster: &Cluster, service: &Service) -> Result<(), ProvisionError> {
+    let change = serde_json::json!({ "metadata": metadata_of(&service.metadata) });
+    Ok(put(cluster, service, &change).await?)
+}
+
+/// What makes an object of an earlier cluster of this name one of the cluster that is there now.
+fn metadata_of(metadata: &ObjectMeta) -> serde_json::Value {
+    serde_json::json!({
+        "ownerReferences": metadata.owner_references,
+        "labels": metadata.labels,
+        "annotations": metadata.annotations,
+    })
+}
+
+/// Creates an object, or changes the one that is there.
+async fn put<K: Kind>(
+    cluster: &Cluster,
+    object: &K,
+    change: &serde_json::Value,
+) -> Result<(), ApiError> {
+    let name = object.metadata().name.as_deref().unwrap_or_default();
+    loop {
+        match cluster.create(object).await {
+            Err(error) if error.is_conflict() => {}
+            result => return result.map(drop),
+        }
+        match cluster.patch::<K>(name, change).await {
+            // It went with an older cluster of this name.
+            Err(error) if error.is_not_found() => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 /// Creates a pod; one that has ended, or is on its way out, is replaced.
@@ -163,6 +189,20 @@ pub(crate) async fn wait_gone(cluster: &Cluster, name: &str, uid: Option<&str>) 
             PodUpdate::Is(_) | PodUpdate::Interrupted(_) => {}
         }
     }
+}
+
+/// Waits until the task containers of all pods run; the first that never will is the error.
+pub(crate) async fn wait_all_running(
+    cluster: &Cluster,
+    plan: &Plan,
+    patience: Option<ProvisionTimeout>,
+    reporter: &dyn Reporter,
+) -> Result<(), ProvisionError> {
+    let pods: Vec<String> = plan.pod_names().collect();
+    let waits = pods
+        .iter()
+        .map(|pod| wait_running(cluster, pod, patience, reporter));
+    try_join_all(waits).await.map(drop)
 }
 
 /// Waits until the pod's task container runs, telling what it waits for.

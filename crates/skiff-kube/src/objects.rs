@@ -1,8 +1,8 @@
-//! The requests that Skiff makes: Secrets, pods, events of one namespace.
+//! The requests that Skiff makes: Secrets, Services, pods, events of one namespace.
 
 use std::fmt::Debug;
 
-use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::api::core::v1::{Event, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -32,6 +32,10 @@ impl Kind for Pod {
 
 impl Kind for Secret {
     const WORD: &'static str = "Secret";
+}
+
+impl Kind for Service {
+    const WORD: &'static str = "Service";
 }
 
 impl Kind for Event {

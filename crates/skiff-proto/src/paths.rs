@@ -32,6 +32,8 @@ pub const TOOLS_BIN: &str = "/skiff/tools/bin";
 pub const CLI_PLUGINS: &str = "/skiff/tools/cli-plugins";
 /// The group that owns the Docker socket, given to every container of the pod.
 pub const DOCKER_GROUP: u32 = 48_879;
+/// The folder of the cluster's key.
+pub const KEYS: &str = "/skiff/keys";
 /// The cluster's key, in the task container alone: see [`crate::ClusterKey`].
 pub const CLUSTER_KEY: &str = "/skiff/keys/cluster.key";
 /// The agent's SSH server, for `skiff-agent ssh`.

@@ -46,4 +46,4 @@ pub use resolved::{
 pub use resources::{Infra, RESOURCES};
 pub use secrets::Secrets;
 pub use source::Span;
-pub use task::{TASK, Task};
+pub use task::{DOCKER_LOGIN, TASK, Task};

@@ -4,6 +4,7 @@ use clap::Args;
 use skiff_compile::{AgentBuild, ClusterFacts, Ids, Input, Version, compile};
 use skiff_engine::launchable;
 use skiff_kube::{Cluster, Selection};
+use skiff_proto::ClusterKey;
 
 use crate::agent::agents;
 use crate::error::CommandError;
@@ -94,6 +95,8 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
             context,
             launching: None,
             command: String::new(),
+            // Shown, never used: and a secret is not shown.
+            key: ClusterKey::new([0; 32]),
         },
         agent: &AgentBuild::of(&agents[0].bytes, &architectures),
     })?;

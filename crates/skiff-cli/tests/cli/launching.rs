@@ -53,7 +53,6 @@ refusals! {
     a_job_group_is_refused: "name: both\nexecution: parallel\n---\nname: one\nrun: echo 1\n---\nname: two\nrun: echo 2\n";
     a_service_is_refused: "service: {readiness_probe: /health}\nresources: {ports: 8080}\nrun: serve\n";
     a_pool_is_refused: "pool: {workers: 2}\nsetup: prepare\n";
-    several_nodes_are_refused: "num_nodes: 4\nrun: echo\n";
     accelerators_are_refused: "resources: {accelerators: 'A100:2'}\nrun: echo\n";
     file_mounts_are_refused: "file_mounts: {/data: s3://bucket, /models: gs://other/models}\nrun: echo\n";
     volumes_are_refused: "volumes: {/mnt/data: scratch}\nrun: echo\n";
@@ -62,7 +61,6 @@ refusals! {
     docker_without_privileges_is_refused: "config: {kubernetes: {enable_docker: BUILD}}\nrun: docker build .\n";
     hooks_are_refused: "config: {hooks: [{run: ./save.sh}]}\nrun: echo\n";
     all_obstacles_are_told_at_once: "\
-num_nodes: 2
 resources: {accelerators: A100}
 file_mounts: {/a: s3://a, /b: s3://b, /c: s3://c, /d: s3://d, /e: s3://e}
 config: {kubernetes: {enable_docker: {mode: ALL, cache_volume: cache}}}
@@ -72,8 +70,9 @@ run: echo
 
 #[tokio::test]
 async fn flags_take_obstacles_out_of_the_way() {
-    let task = "num_nodes: 2\nresources: {accelerators: A100, cpus: 1, memory: 1}\nsecrets: {TOKEN: null}\nrun: echo\n";
-    let flags = ["--num-nodes", "1", "--gpus", "none", "--secret", "TOKEN=x"];
+    let task =
+        "resources: {accelerators: A100, cpus: 1, memory: 1}\nsecrets: {TOKEN: null}\nrun: echo\n";
+    let flags = ["--gpus", "none", "--secret", "TOKEN=x"];
     dry_run(task, &flags).await.code(0);
 }
 
@@ -123,8 +122,10 @@ run: echo
 
 #[tokio::test]
 async fn candidates_that_are_refused_for_one_reason_give_one_error() {
-    let task = "num_nodes: 2\nresources: {any_of: [{cpus: 1}, {cpus: 2}]}\nrun: echo\n";
-    refused(task, &[]).await.notes("`num_nodes` is 2");
+    let task = "volumes: {/mnt: scratch}\nresources: {any_of: [{cpus: 1}, {cpus: 2}]}\nrun: echo\n";
+    refused(task, &[])
+        .await
+        .notes("error: `volumes` is not there");
 }
 
 #[tokio::test]
@@ -168,11 +169,11 @@ async fn a_flag_for_the_configuration_changes_this_launch() {
 
 #[tokio::test]
 async fn rendering_tells_what_a_launch_would_refuse_and_shows_no_secret() {
-    let task = "num_nodes: 2\nsecrets: {TOKEN: hunter2}\nrun: echo\n";
+    let task = "volumes: {/mnt: scratch}\nsecrets: {TOKEN: hunter2}\nrun: echo\n";
     let (finished, _) = against(Vec::new(), task, &["render", "task.yaml"]).await;
     let finished = finished
         .code(0)
-        .notes("`skiff launch` refuses this task: `num_nodes` is 2")
+        .notes("`skiff launch` refuses this task: `volumes` is not there")
         .never_says("hunter2");
     assert!(!finished.stderr.contains("hunter2"), "{finished}");
 }

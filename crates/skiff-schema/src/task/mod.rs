@@ -27,6 +27,7 @@ use crate::{
 };
 
 pub use grammar::TASK;
+pub use variables::DOCKER_LOGIN;
 
 use variables::Variables;
 

@@ -14,8 +14,8 @@ use crate::view::View;
 use crate::yaml::{Node, Value};
 use crate::{Secrets, TaskOverrides};
 
-/// Log-in to a registry: all three together, all open or all secret.
-const DOCKER_LOGIN: [&str; 3] = [
+/// The variables of a log-in to a registry: user, password, server. All three together, all open or all secret.
+pub const DOCKER_LOGIN: [&str; 3] = [
     "SKYPILOT_DOCKER_USERNAME",
     "SKYPILOT_DOCKER_PASSWORD",
     "SKYPILOT_DOCKER_SERVER",

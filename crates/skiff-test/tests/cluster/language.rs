@@ -193,7 +193,6 @@ async fn what_kubernetes_has_no_use_for_is_told_and_the_task_runs() {
 async fn what_cannot_be_launched_creates_nothing() {
     with_namespace(async |namespace| {
         for (task, told) in [
-            ("num_nodes: 2\nrun: echo\n", "`num_nodes` is 2"),
             (
                 "file_mounts: {/data: s3://bucket}\nrun: echo\n",
                 "`file_mounts`",
