@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::idle::Busy;
 use crate::request;
 use crate::server::Service;
 
@@ -48,6 +49,8 @@ pub(crate) struct Reply {
     id: u32,
     out: mpsc::Sender<Frame>,
     credit: Arc<Semaphore>,
+    /// As long as the request is worked on, the cluster is not idle.
+    _busy: Option<Arc<Busy>>,
 }
 
 impl Reply {
@@ -254,6 +257,7 @@ impl Connection {
             id,
             out: self.out.clone(),
             credit: Arc::clone(&credit),
+            _busy: request::is_work(&request).then(|| Arc::new(self.service.activity.request())),
         };
         let mut upload = None;
         let receiving = matches!(request, Request::Workdir).then(|| {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::clock::now_ms;
 use crate::environment::{Place, Surroundings};
 use crate::fault;
+use crate::idle::Activity;
 use crate::nodes::Nodes;
 use crate::queue::{Departure, Effect, Event, Queue, Stage, Work, step};
 use crate::record::{self, Past};
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Cancel(Vec<JobId>, oneshot::Sender<Result<Vec<JobHandle>, Fault>>),
     /// One job, to follow it.
     Find(LogSource, oneshot::Sender<Option<JobHandle>>),
+    /// Take no job any more, and start none.
+    Close,
     /// Go.
     Leave(Departure),
     /// Something happened.
@@ -50,6 +53,7 @@ pub(crate) struct Keeper {
     nodes: Nodes,
     commands: mpsc::Sender<Command>,
     docker_awaited: Arc<Notify>,
+    activity: Activity,
     departed: bool,
 }
 
@@ -61,6 +65,7 @@ impl Keeper {
         nodes: Nodes,
         commands: mpsc::Sender<Command>,
         docker_awaited: Arc<Notify>,
+        activity: Activity,
     ) -> Self {
         let mut keeper = Self {
             jobs: BTreeMap::new(),
@@ -71,6 +76,7 @@ impl Keeper {
             nodes,
             commands,
             docker_awaited,
+            activity,
         };
         let ended: Vec<JobRecord> = keeper.queue.records().cloned().collect();
         for record in ended {
@@ -96,6 +102,7 @@ impl Keeper {
             Command::Queue(answer) => drop(answer.send(self.queue.records().cloned().collect())),
             Command::Cancel(jobs, answer) => drop(answer.send(self.cancel(jobs).await)),
             Command::Find(source, answer) => drop(answer.send(self.find(&source))),
+            Command::Close => self.happen(Event::Close).await,
             Command::Leave(departure) => self.happen(Event::Leave(departure)).await,
             Command::Event(event) => self.happen(event).await,
         }
@@ -191,6 +198,7 @@ impl Keeper {
             let queue = std::mem::replace(&mut self.queue, Queue::new(1, false, Past::default()));
             let (queue, effects) = step(queue, now, event);
             self.queue = queue;
+            self.activity.jobs(self.queue.unfinished());
             for effect in effects {
                 events.extend(self.carry_out(effect).await);
             }

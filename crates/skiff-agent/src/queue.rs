@@ -56,6 +56,8 @@ pub(crate) enum Event {
         /// What is known of the reason.
         cause: String,
     },
+    /// The agent will go: no further job starts.
+    Close,
     /// The agent must go: all jobs end.
     Leave(Departure),
 }
@@ -65,6 +67,10 @@ pub(crate) enum Event {
 pub(crate) enum Departure {
     /// A user takes the cluster down.
     Down,
+    /// A user stops the cluster.
+    Stop,
+    /// The cluster's time without work, or its time at all, is over.
+    Idle,
     /// The system told the container to stop.
     Stopped,
 }
@@ -150,6 +156,8 @@ pub(crate) struct Queue {
     setup_due: Option<JobId>,
     capacity: usize,
     docker: DockerGate,
+    /// Whether no further job may start.
+    closed: bool,
     leaving: Option<Departure>,
     departed: bool,
 }
@@ -173,6 +181,7 @@ impl Queue {
             setup_due: past.setup,
             capacity,
             docker,
+            closed: false,
             leaving: None,
             departed: false,
         }
@@ -206,7 +215,13 @@ impl Queue {
 
     /// Whether the agent is going.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
+        self.closed
+    }
+
+    /// How many jobs have not ended.
+    pub(crate) fn unfinished(&self) -> usize {
+        let jobs = self.jobs.values();
+        jobs.filter(|job| job.stage != Stage::Over).count()
     }
 }
 

@@ -1,10 +1,13 @@
 //! What each request of a client does.
 
-use skiff_proto::{DockerState, Fault, FaultKind, JobRecord, LogSource, Request, Response};
+use skiff_proto::{
+    Autostop, DockerState, Ending, Fault, FaultKind, JobRecord, LogSource, Request, Response, paths,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connection::{Gone, Reply, Upload};
+use crate::fault;
 use crate::keeper::{Command, JobHandle};
 use crate::log_stream::{self, Wanted};
 use crate::queue::Departure;
@@ -89,7 +92,7 @@ pub(crate) async fn start(
             let state: DockerState = service.docker.borrow().clone();
             tokio::spawn(async move { finish(&reply, Ok(Response::Docker { state })).await })
         }
-        Request::Nodes { .. } | Request::Stage { .. } => {
+        Request::Nodes { .. } | Request::Stage { .. } | Request::RunHooks { .. } => {
             let message = "this agent is the only node of its cluster".to_owned();
             let fault = Fault {
                 kind: FaultKind::Invalid,
@@ -97,9 +100,23 @@ pub(crate) async fn start(
             };
             tokio::spawn(async move { finish(&reply, Err(fault)).await })
         }
-        Request::Shutdown => {
-            // The keeper is gone only when everything has ended already.
-            let _ = service.keeper.send(Command::Leave(Departure::Down)).await;
+        Request::SetAutostop { autostop } => {
+            let kept = set_autostop(autostop, service).await;
+            tokio::spawn(async move { finish(&reply, kept.await.map(|()| Response::Done)).await })
+        }
+        Request::Activity => {
+            let (sessions, quiet_ms) = service.activity.sessions();
+            let response = Response::Activity { sessions, quiet_ms };
+            tokio::spawn(async move { finish(&reply, Ok(response)).await })
+        }
+        Request::Shutdown { ending } => {
+            // Both are gone only when everything has ended already.
+            let _ = service.keeper.send(Command::Close).await;
+            let departure = match ending {
+                Ending::Down => Departure::Down,
+                Ending::Stop => Departure::Stop,
+            };
+            let _ = service.departure.send(departure).await;
             let mut departed = service.departed.clone();
             tokio::spawn(async move {
                 let _ = departed.wait_for(|departed| *departed).await;
@@ -107,6 +124,39 @@ pub(crate) async fn start(
             })
         }
     }
+}
+
+/// Hands a policy to the watch; then it is to be waited for that it is on disk.
+async fn set_autostop(
+    autostop: Option<Autostop>,
+    service: &Service,
+) -> impl Future<Output = Result<(), Fault>> + use<> {
+    let (kept, is_kept) = oneshot::channel();
+    // Where the watch is gone, so is the answer's sender, which its receiver sees.
+    let _ = service.autostop.send((autostop, kept)).await;
+    let file = service.layout.at(paths::AUTOSTOP);
+    async move {
+        match is_kept.await {
+            Ok(kept) => kept.map_err(|error| fault::of(&error, "write", &file)),
+            Err(_) => Err(gone()),
+        }
+    }
+}
+
+/// Whether the cluster is not idle while this is worked on.
+pub(crate) fn is_work(request: &Request) -> bool {
+    !matches!(
+        request,
+        Request::Logs { .. }
+            | Request::Queue
+            | Request::Docker
+            | Request::Nodes { .. }
+            | Request::Stage { .. }
+            | Request::Shutdown { .. }
+            | Request::SetAutostop { .. }
+            | Request::RunHooks { .. }
+            | Request::Activity
+    )
 }
 
 /// Asks the keeper; the receiver fails where the keeper is gone.

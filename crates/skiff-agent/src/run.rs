@@ -13,11 +13,13 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
+use crate::departure::{self, Leaver};
 use crate::environment::{LastOrder, Surroundings};
 use crate::gate::Gate;
 use crate::home::Home;
+use crate::idle::{Activity, Watch};
 use crate::job_log::{JobLog, JobView};
-use crate::keeper::{Command, Keeper};
+use crate::keeper::Keeper;
 use crate::layout::Layout;
 use crate::nodes::Nodes;
 use crate::queue::{Departure, Queue, closing_lines};
@@ -170,6 +172,9 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
             .run(),
         );
     }
+    let activity = Activity::new();
+    let (idle, autostop) = Watch::new(layout.clone(), activity.clone());
+    let (leaver, departure) = Leaver::new(keeper.clone());
     let (departing, departed) = watch::channel(false);
     let service = Service {
         keeper: keeper.clone(),
@@ -178,16 +183,23 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         placing: Arc::default(),
         layout: layout.clone(),
         docker,
+        activity: activity.clone(),
+        autostop,
+        departure: departure.clone(),
         departed,
     };
     let listener = server::listen(&layout)
         .map_err(|error| RunError::Listen(layout.at(paths::AGENT_SOCKET), error))?;
     let serving = tokio::spawn(server::serve(listener, service));
-    obey_signals(&keeper).map_err(RunError::Runtime)?;
+    obey_signals(&departure).map_err(RunError::Runtime)?;
+    let leaving = tokio::spawn(leaver.run(idle));
     let nodes = Nodes::new(&surroundings, Stages::new(surroundings.clone(), reaper));
-    let keeper = Keeper::new(queue, surroundings, nodes, keeper, docker_awaited);
+    let keeper = Keeper::new(queue, surroundings, nodes, keeper, docker_awaited, activity);
     report("the agent is ready");
     keeper.run(commands).await;
+    if let Ok(farewell) = leaving.await {
+        departure::say(&farewell);
+    }
     // The receivers are the server's, which ends only after this.
     let _ = departing.send(true);
     let _ = serving.await;
@@ -195,13 +207,13 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
 }
 
 /// SIGTERM and SIGINT mean that the container is to stop.
-fn obey_signals(keeper: &mpsc::Sender<Command>) -> io::Result<()> {
+fn obey_signals(departure: &mpsc::Sender<Departure>) -> io::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let (mut signals, keeper) = (signal(kind)?, keeper.clone());
+        let (mut signals, departure) = (signal(kind)?, departure.clone());
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                // The keeper is gone only when the agent goes anyway.
-                let _ = keeper.send(Command::Leave(Departure::Stopped)).await;
+                // Nobody listens only when the agent goes anyway.
+                let _ = departure.send(Departure::Stopped).await;
             }
         });
     }

@@ -13,8 +13,10 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::connection::{self, Peer};
+use crate::idle::{self, Activity};
 use crate::keeper;
 use crate::layout::Layout;
+use crate::queue::Departure;
 
 /// How long clients have to take their last answers when the agent goes.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -34,6 +36,12 @@ pub(crate) struct Service {
     pub(crate) docker: watch::Receiver<DockerState>,
     /// The identity of this run of the agent.
     pub(crate) boot: String,
+    /// What goes on is told there.
+    pub(crate) activity: Activity,
+    /// Takes the word on when the cluster ends by itself.
+    pub(crate) autostop: mpsc::Sender<idle::Order>,
+    /// Takes the demand to go.
+    pub(crate) departure: mpsc::Sender<Departure>,
     /// Turns true when all jobs have ended and the agent goes.
     pub(crate) departed: watch::Receiver<bool>,
 }

@@ -7,7 +7,7 @@ use globset::Glob;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::labels;
 use skiff_kube::{ApiError, Cluster, PodState, PodUpdate, observe};
-use skiff_proto::Request;
+use skiff_proto::{Ending, Request};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -157,7 +157,11 @@ async fn leave(cluster: &Cluster, pod: &str, remove_while_leaving: bool) {
         return;
     };
     // An agent that has gone before its answer arrived has gone as it was asked to.
-    let _ = connection.ask(Request::Shutdown).await;
+    let _ = connection
+        .ask(Request::Shutdown {
+            ending: Ending::Down,
+        })
+        .await;
     drop(connection);
     if remove_while_leaving {
         return;

@@ -3,6 +3,7 @@
 //! Pure data. Must not do IO: readers and writers turn bytes into frames with [`Decoder`] and
 //! [`Frame::encode`], and move the bytes themselves.
 
+mod ending;
 mod exit;
 mod frame;
 mod job;
@@ -11,6 +12,7 @@ mod message;
 pub mod paths;
 mod stage;
 
+pub use ending::{Autostop, Ending, Farewell, Hook, HookEvent, Hooks, Left, WaitFor};
 pub use exit::ExitStatus;
 pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};
 pub use job::{JobId, JobRecord, JobSpec, JobStatus, RESTARTED, STOPPED, SecretVariables};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, JobRecord, JobSpec, StageEnd, StageOrder};
+use crate::{Autostop, Ending, HookEvent, JobId, JobRecord, JobSpec, StageEnd, StageOrder};
 
 /// The first frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +67,27 @@ pub enum Request {
         /// What to run.
         order: StageOrder,
     },
-    /// End all jobs and the daemon, answer, and exit with 0.
-    Shutdown,
+    /// Run the hooks, end all jobs and the daemon, answer, and exit with 0.
+    Shutdown {
+        /// What becomes of the cluster, which decides about the hooks.
+        #[serde(default)]
+        ending: Ending,
+    },
+    /// End by itself after a time without work, counted from now; never where there is none. Answered by `Done` when it
+    /// is on disk.
+    SetAutostop {
+        /// After what.
+        autostop: Option<Autostop>,
+    },
+    /// Run this node's hooks of an event now, unless its hooks have run before: what a leaving head asks of a worker.
+    /// Answered by `Done` when they have ended.
+    RunHooks {
+        /// Of what.
+        event: HookEvent,
+    },
+    /// What goes on at this node beside its head's jobs: what a head asks of a worker before it leaves for idleness.
+    /// Answered by `Activity`.
+    Activity,
 }
 
 /// Which job's log.
@@ -125,6 +144,13 @@ pub enum Response {
     Docker {
         /// The state.
         state: DockerState,
+    },
+    /// What goes on at a node.
+    Activity {
+        /// SSH sessions that are open.
+        sessions: u64,
+        /// Milliseconds since the last one ended, where there was one.
+        quiet_ms: Option<u64>,
     },
     /// It could not be done.
     Failed {

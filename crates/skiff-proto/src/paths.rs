@@ -40,3 +40,9 @@ pub const CLUSTER_KEY: &str = "/skiff/keys/cluster.key";
 pub const SSH_SOCKET: &str = "/skiff/run/ssh.sock";
 /// Where the agents of workers listen for their head, on the pod's own address.
 pub const LINK_PORT: u16 = 46_580;
+/// The cluster's hooks and their variables, in the task container alone: [`crate::Hooks`] as JSON.
+pub const HOOKS: &str = "/skiff/keys/hooks.json";
+/// When the cluster ends by itself, as the agent keeps it.
+pub const AUTOSTOP: &str = "/skiff/autostop.json";
+/// Where a container says why it ended.
+pub const TERMINATION_MESSAGE: &str = "/dev/termination-log";

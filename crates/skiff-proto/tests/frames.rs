@@ -4,8 +4,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use skiff_proto::{
-    Decoder, DockerState, Fault, FaultKind, Frame, FrameError, Hello, JobRecord, JobSpec,
-    JobStatus, LogSource, MAX_FRAME, Request, Response,
+    Autostop, Decoder, DockerState, Ending, Fault, FaultKind, Frame, FrameError, Hello, HookEvent,
+    JobRecord, JobSpec, JobStatus, LogSource, MAX_FRAME, Request, Response, WaitFor,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -108,8 +108,30 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Queue),
         vec(any::<u64>(), 0..4).prop_map(|jobs| Request::Cancel { jobs }),
         Just(Request::Docker),
-        Just(Request::Shutdown),
+        prop_oneof![Just(Ending::Down), Just(Ending::Stop)]
+            .prop_map(|ending| Request::Shutdown { ending }),
+        option::of(autostop()).prop_map(|autostop| Request::SetAutostop { autostop }),
+        prop_oneof![
+            Just(HookEvent::Stop),
+            Just(HookEvent::Preemption),
+            Just(HookEvent::Down),
+        ]
+        .prop_map(|event| Request::RunHooks { event }),
+        Just(Request::Activity),
     ]
+}
+
+fn autostop() -> impl Strategy<Value = Autostop> {
+    let wait_for = prop_oneof![
+        Just(WaitFor::JobsAndSsh),
+        Just(WaitFor::Jobs),
+        Just(WaitFor::None),
+    ];
+    (any::<u64>(), any::<bool>(), wait_for).prop_map(|(idle_ms, down, wait_for)| Autostop {
+        idle_ms,
+        down,
+        wait_for,
+    })
 }
 
 fn response() -> impl Strategy<Value = Response> {
@@ -134,6 +156,8 @@ fn response() -> impl Strategy<Value = Response> {
         record().prop_map(|job| Response::LogEnd { job }),
         vec(record(), 0..3).prop_map(|jobs| Response::Jobs { jobs }),
         state.prop_map(|state| Response::Docker { state }),
+        (any::<u64>(), option::of(any::<u64>()))
+            .prop_map(|(sessions, quiet_ms)| Response::Activity { sessions, quiet_ms }),
         (kind, text()).prop_map(|(kind, message)| Response::Failed {
             fault: Fault { kind, message }
         }),

@@ -304,3 +304,17 @@ fn after_a_restart_a_jobs_own_setup_does_and_a_failed_one_stays_due() {
     run.starts();
     assert_eq!(run.status(4), JobStatus::Running);
 }
+
+#[test]
+fn a_closed_queue_starts_nothing_and_lets_jobs_run() {
+    let mut run = Run::new(1, false);
+    run.submit(1, false, true).submit(2, false, true);
+    run.starts();
+    run.event(Event::Close).exited(1, 0);
+    assert_eq!(run.starts(), []);
+    assert_eq!(run.status(1), JobStatus::Succeeded);
+    assert_eq!(run.status(2), JobStatus::Pending);
+    run.event(Event::Leave(Departure::Idle));
+    assert_eq!(run.status(2), JobStatus::Cancelled);
+    assert!(run.asked(&Effect::Depart));
+}

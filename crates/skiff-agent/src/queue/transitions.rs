@@ -30,6 +30,7 @@ impl Queue {
                 }
             }
             Event::DockerLate { cause } => self.docker_late(now_ms, &cause, effects),
+            Event::Close => self.closed = true,
             Event::Leave(departure) => self.leave(now_ms, departure, effects),
         }
     }
@@ -53,7 +54,7 @@ impl Queue {
 
     /// Starts jobs in the order of their submission while there is room.
     pub(super) fn start_next(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
-        while self.leaving.is_none() && self.active() < self.capacity {
+        while !self.closed && self.active() < self.capacity {
             let Some(id) = self.first_queued() else {
                 return;
             };
@@ -223,6 +224,14 @@ impl Queue {
                 JobStatus::Cancelled,
                 Some("the cluster was taken down".to_owned()),
             ),
+            Some(Demand::Leave(Departure::Stop)) => (
+                JobStatus::Cancelled,
+                Some("the cluster was stopped".to_owned()),
+            ),
+            Some(Demand::Leave(Departure::Idle)) => (
+                JobStatus::Cancelled,
+                Some("autostop ended the cluster, whose jobs it does not wait for".to_owned()),
+            ),
             Some(Demand::Cancel) | None => (JobStatus::Cancelled, None),
         };
         let outcome = Outcome {
@@ -253,6 +262,7 @@ impl Queue {
         if self.leaving.is_some() {
             return;
         }
+        self.closed = true;
         self.leaving = Some(departure);
         let unfinished: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in unfinished {

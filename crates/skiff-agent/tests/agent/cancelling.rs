@@ -1,6 +1,6 @@
 //! Ending jobs: by users, by the cluster's end, by the container's.
 
-use skiff_proto::{FaultKind, JobStatus, Request, Response};
+use skiff_proto::{Ending, FaultKind, JobStatus, Request, Response};
 
 use crate::support::{Agent, job, shell};
 
@@ -113,7 +113,12 @@ fn shutdown_ends_jobs_leaves_the_marker_and_exits_with_0() {
     let mut client = agent.client();
     client.submit(job("sleep 1000"));
     client.submit(job("echo never"));
-    assert_eq!(client.ask(Request::Shutdown), Response::Done);
+    assert_eq!(
+        client.ask(Request::Shutdown {
+            ending: Ending::Down
+        }),
+        Response::Done
+    );
     drop(client);
     assert_eq!(agent.wait().code(), Some(0));
     assert!(agent.root().join("run/leave").exists());

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use skiff_proto::{FaultKind, Frame, Hello, PROTOCOL_VERSION, Request, Response};
+use skiff_proto::{Ending, FaultKind, Frame, Hello, PROTOCOL_VERSION, Request, Response};
 
 use crate::support::{AGENT, Agent, Client, job};
 
@@ -95,7 +95,12 @@ fn connect_ends_when_the_agent_does() {
         .stdout(Stdio::null())
         .spawn()
         .expect("started");
-    assert_eq!(agent.client().ask(Request::Shutdown), Response::Done);
+    assert_eq!(
+        agent.client().ask(Request::Shutdown {
+            ending: Ending::Down
+        }),
+        Response::Done
+    );
     agent.wait();
     assert!(bridge.wait().expect("ended").success());
 }

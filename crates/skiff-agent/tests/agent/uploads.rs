@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 
-use skiff_proto::{FaultKind, Frame, Hello, PROTOCOL_VERSION, Request, Response};
+use skiff_proto::{Ending, FaultKind, Frame, Hello, PROTOCOL_VERSION, Request, Response};
 use tar::{Builder, EntryType, Header};
 
 use crate::support::{Agent, job, shell};
@@ -324,7 +324,12 @@ fn a_full_disk_is_said_with_its_path() {
     assert!(message.contains("/jobs/2"), "{message}");
     std::fs::remove_file(agent.home().join("sky_workdir/fill")).expect("removed");
     assert!(client.run(job("echo again")).text.contains(") again\n"));
-    assert_eq!(client.ask(Request::Shutdown), Response::Done);
+    assert_eq!(
+        client.ask(Request::Shutdown {
+            ending: Ending::Down
+        }),
+        Response::Done
+    );
     drop(client);
     assert!(agent.wait().success());
 }
