@@ -90,7 +90,7 @@ fn workspace_tests(project: &Project, outcome: &mut Outcome) -> Result<()> {
     outcome.tests("cargo test --workspace", &mut tests)
 }
 
-/// The end-to-end tests, on a cluster of their own that has no way out.
+/// The end-to-end tests, on a cluster of their own: two nodes, no way out.
 fn cluster_tests(project: &Project, outcome: &mut Outcome) -> Result<()> {
     let skiff = Skiff::isolated(build::for_tests(project)?, project, NAME)?;
     let mut tests = project.cargo();
@@ -113,7 +113,7 @@ fn cluster_tests(project: &Project, outcome: &mut Outcome) -> Result<()> {
         return Ok(());
     }
     report::step(NAME, "tests on a local cluster");
-    let cluster = match LocalCluster::up(&skiff, NAME, &["--no-egress"]) {
+    let cluster = match LocalCluster::up(&skiff, NAME, &["--nodes", "2", "--no-egress"]) {
         Ok(cluster) => cluster,
         Err(error) => {
             interrupt::check()?;
