@@ -67,6 +67,12 @@ hinted!(
     skiff_local::UpError,
 );
 
+impl Hinted for skiff_local::ControllerError {
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
 impl Hinted for skiff_local::StatusError {
     fn hint(&self) -> Option<String> {
         None

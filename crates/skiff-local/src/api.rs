@@ -19,6 +19,7 @@ use tokio::{
 
 use crate::{
     cluster::Cluster,
+    controller::rights,
     file::{self, FileError},
     kubeconfig::Entry,
     pki::Pki,
@@ -37,12 +38,28 @@ pub enum ApiError {
     /// The administrator's kubeconfig cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The administrator's kubeconfig cannot be used.
-    #[error("cannot use the administrator's kubeconfig")]
-    Kubeconfig(#[source] Box<kube::config::KubeconfigError>),
+    /// A kubeconfig cannot be used.
+    #[error("cannot use the kubeconfig of {0}")]
+    Kubeconfig(String, #[source] Box<kube::config::KubeconfigError>),
     /// A client cannot be made of it.
     #[error("cannot make a client for the cluster")]
     Client(#[source] Box<kube::Error>),
+    /// The controller's rights or the storage class cannot be made.
+    #[error("cannot make the objects of the cluster's controller")]
+    Rights(#[source] Box<kube::Error>),
+}
+
+/// A client with the rights that one of the cluster's kubeconfigs gives.
+pub(crate) async fn client(cluster: &Cluster, name: &str) -> Result<Client, ApiError> {
+    let path = settings::kubeconfig_path(cluster, name);
+    let unusable = |error| ApiError::Kubeconfig(name.to_owned(), Box::new(error));
+    let kubeconfig = Kubeconfig::read_from(&path).map_err(unusable)?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(unusable)?;
+    // The bridge is on this machine: no proxy of the user's leads to it.
+    config.proxy_url = None;
+    Client::try_from(config).map_err(|error| ApiError::Client(Box::new(error)))
 }
 
 /// What is known of a node.
@@ -61,16 +78,14 @@ pub(crate) struct Administrator {
 
 impl Administrator {
     pub(crate) async fn connect(cluster: &Cluster) -> Result<Self, ApiError> {
-        let path = settings::kubeconfig_path(cluster, "admin");
-        let kubeconfig =
-            Kubeconfig::read_from(&path).map_err(|error| ApiError::Kubeconfig(Box::new(error)))?;
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| ApiError::Kubeconfig(Box::new(error)))?;
-        // The bridge is on this machine: no proxy of the user's leads to it.
-        config.proxy_url = None;
-        let client = Client::try_from(config).map_err(|error| ApiError::Client(Box::new(error)))?;
+        let client = client(cluster, "admin").await?;
         Ok(Self { client })
+    }
+
+    /// Makes what the controller works with.
+    pub(crate) async fn make_rights(&self) -> Result<(), ApiError> {
+        let made = rights::make(&self.client).await;
+        made.map_err(|error| ApiError::Rights(Box::new(error)))
     }
 
     /// Whether the server says that it is ready; `Err` says what it says instead.

@@ -11,7 +11,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::{machine::Machine, version::Version};
+use crate::{controller, machine::Machine, version::Version};
 
 /// The parts of Kubernetes. All come from one folder where one has them all.
 const KUBERNETES: [&str; 5] = [
@@ -112,7 +112,7 @@ impl Binaries {
         let mut tool_folders: Vec<PathBuf> = first.iter().map(|path| (*path).to_owned()).collect();
         tool_folders.extend(machine.search_path().iter().cloned());
 
-        let mut found = BTreeMap::new();
+        let mut found = BTreeMap::from([(controller::NAME, machine.executable().to_owned())]);
         let mut missing = MissingBinaries {
             kubernetes: Vec::new(),
             packages: BTreeMap::new(),

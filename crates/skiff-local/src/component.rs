@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::layout::Layout;
+use crate::{controller, layout::Layout};
 
 /// One process of a cluster. Nodes count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -20,6 +20,8 @@ pub enum Component {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// Skiff's own: what a bare Kubernetes lacks.
+    Controller,
     /// The process that holds a node's network and mount namespaces.
     Sandbox(u8),
     /// A node's container runtime.
@@ -32,11 +34,12 @@ pub enum Component {
 
 impl Component {
     /// What is there once a cluster.
-    pub(crate) const CONTROL_PLANE: [Self; 4] = [
+    pub(crate) const CONTROL_PLANE: [Self; 5] = [
         Self::Etcd,
         Self::ApiServer,
         Self::ControllerManager,
         Self::Scheduler,
+        Self::Controller,
     ];
 
     /// What is there once a node.
@@ -56,6 +59,7 @@ impl Component {
             Self::ApiServer => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
+            Self::Controller => controller::NAME,
             Self::Sandbox(_) => "sandbox",
             Self::Containerd(_) => "containerd",
             Self::Kubelet(_) => "kubelet",

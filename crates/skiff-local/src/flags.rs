@@ -2,12 +2,16 @@
 //!
 //! Pure: a function of the cluster, so that the differences between releases are tested without any.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     binaries::Binaries,
     cluster::{Cluster, Node},
     component::Component,
+    controller::CONTROLLER_COMMAND,
     pki::Pki,
     settings,
     version::Version,
@@ -60,6 +64,10 @@ pub(crate) fn command_line(
         Component::ApiServer => api_server(&mut line, cluster, &pki),
         Component::ControllerManager => controller_manager(&mut line, cluster, &pki),
         Component::Scheduler => scheduler(&mut line, cluster),
+        Component::Controller => {
+            line.0.extend(CONTROLLER_COMMAND.map(OsString::from));
+            line.0.push(cluster.layout.root().into());
+        }
         Component::Sandbox(_) => {}
         Component::Containerd(node) => {
             line.flag("config", settings::containerd_path(&cluster.node(node)));
@@ -70,6 +78,16 @@ pub(crate) fn command_line(
         }
     }
     line.0
+}
+
+/// The file that a component reads its settings from, where it has one that Skiff writes.
+pub(crate) fn settings_file(cluster: &Cluster, component: Component) -> Option<PathBuf> {
+    match component {
+        Component::Containerd(node) => Some(settings::containerd_path(&cluster.node(node))),
+        Component::Kubelet(node) => Some(settings::kubelet_path(&cluster.node(node))),
+        Component::Proxy(node) => Some(settings::proxy_path(&cluster.node(node))),
+        _ => None,
+    }
 }
 
 fn etcd(line: &mut Line, cluster: &Cluster, pki: &Pki) {

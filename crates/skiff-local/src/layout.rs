@@ -171,6 +171,11 @@ impl NodeLayout {
         self.root.join("cni")
     }
 
+    /// The volumes of claims whose pods run on this node; gone with the cluster.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
     /// The cgroup of containerd, kubelet and kube-proxy themselves.
     pub(crate) fn services_cgroup(&self) -> String {
         format!("{}/services", self.cgroup)

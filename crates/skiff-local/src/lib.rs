@@ -2,7 +2,8 @@
 //!
 //! etcd, kube-apiserver, kube-controller-manager and kube-scheduler run on the host; each node is a
 //! network and a mount namespace with its own containerd, kubelet and kube-proxy, joined to a bridge.
-//! Skiff starts them and looks after them; it is no part of them, and nothing of Skiff stays running.
+//! Skiff starts them and looks after them; it is no part of them. One process of Skiff's own stays
+//! beside them, the [`controller`], which provides what a bare Kubernetes lacks.
 //!
 //! Decisions (addresses, ports, command lines, settings, what to start) are pure functions with tests;
 //! what touches the machine is in few modules: `file`, `process`, `cgroup`, `network`, `firewall`,
@@ -17,6 +18,7 @@ mod cgroup;
 mod cluster;
 mod command;
 mod component;
+mod controller;
 mod decide;
 mod down;
 mod event;
@@ -31,6 +33,7 @@ mod lock;
 mod machine;
 mod name;
 mod network;
+mod origin;
 mod pki;
 mod ports;
 mod process;
@@ -50,6 +53,7 @@ pub use binaries::MissingBinaries;
 pub use cgroup::CgroupError;
 pub use command::CommandError;
 pub use component::Component;
+pub use controller::{CONTROLLER_COMMAND, ControllerError, Log, controller};
 pub use decide::RequestError;
 pub use down::{DownError, DownReport, down};
 pub use event::{Event, Events};

@@ -26,6 +26,7 @@ pub struct Machine {
     skiff_home: PathBuf,
     kubeconfig: PathBuf,
     search_path: Vec<PathBuf>,
+    executable: PathBuf,
 }
 
 impl Machine {
@@ -51,7 +52,13 @@ impl Machine {
             skiff_home: std::path::absolute(&skiff_home).unwrap_or(skiff_home),
             kubeconfig: std::path::absolute(&kubeconfig).unwrap_or(kubeconfig),
             search_path,
+            executable: std::env::current_exe().unwrap_or_else(|_| "skiff".into()),
         }
+    }
+
+    /// This executable, which also becomes a cluster's controller.
+    pub(crate) fn executable(&self) -> &Path {
+        &self.executable
     }
 
     /// Where Skiff keeps what it made: `~/.skiff`.

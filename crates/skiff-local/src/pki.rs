@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::{
     cluster::{Cluster, Node},
+    controller,
     file::{self, FileError},
 };
 
@@ -158,6 +159,7 @@ impl Pki {
             ("controller-manager", "system:kube-controller-manager", None),
             ("scheduler", "system:kube-scheduler", None),
             ("proxy", "system:kube-proxy", None),
+            (controller::NAME, controller::NAME, None),
         ] {
             self.issue(&authority, name, || Subject::client(user, group))?;
         }

@@ -1,6 +1,6 @@
 //! Components as detached processes: started with a record, found again, never confused.
 //!
-//! A process writes its own record (pid, start time, boot) before it becomes the component, so that
+//! A process writes its own record (pid, start time, boot, origin) before it becomes the component, so that
 //! none runs unrecorded however the starter ends; and a pid is believed only while start time and
 //! boot agree, so that a recycled pid is never taken for ours.
 
@@ -25,17 +25,17 @@ use crate::{command::last_lines, file::FileError};
 
 /// Joins the cgroup, writes the record, says so, then becomes the component.
 ///
-/// Arguments: record, cgroup.procs, log, command… The soft limit of open files is raised to the hard
+/// Arguments: record, cgroup.procs, log, origin, command… The soft limit of open files is raised to the hard
 /// one, because containers inherit it.
 const BECOME: &str = r#"
 set -ef
-record=$1 cgroup=$2 log=$3
-shift 3
+record=$1 cgroup=$2 log=$3 origin=$4
+shift 4
 start_of() { shift 21; echo "$1"; }
 echo $$ >"$cgroup"
 read -r stat </proc/$$/stat
 read -r boot </proc/sys/kernel/random/boot_id
-echo "$$ $(start_of $stat) $boot" >"$record.tmp"
+echo "$$ $(start_of $stat) $boot $origin" >"$record.tmp"
 mv "$record.tmp" "$record"
 ulimit -n "$(ulimit -Hn)" || true
 echo started
@@ -86,6 +86,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) before: Vec<OsString>,
     /// The component's command line.
     pub(crate) command: Vec<OsString>,
+    /// What it is started from, as [`crate::origin`] tells it; one word.
+    pub(crate) origin: String,
     /// Its `PATH`.
     pub(crate) path: &'a OsStr,
 }
@@ -108,6 +110,7 @@ impl Launch<'_> {
             .args(&self.before)
             .args(["sh", "-c", BECOME, "skiff"])
             .args([&self.record, self.cgroup, &self.log])
+            .arg(&self.origin)
             .args(&self.command)
             .env("PATH", self.path)
             .current_dir("/")
@@ -185,6 +188,12 @@ pub(crate) fn running(record: &Path) -> Option<Running> {
     (start_time(&stat)? == identity.start).then_some(Running { pid: identity.pid })
 }
 
+/// What the process that a record names was started from; older builds did not write it.
+pub(crate) fn origin(record: &Path) -> Option<String> {
+    let text = fs::read_to_string(record).ok()?;
+    text.split_whitespace().nth(3).map(str::to_owned)
+}
+
 /// Kills the process that a record names, waits until it is gone, and removes the record.
 pub(crate) async fn kill(record: &Path) -> Result<(), ProcessError> {
     if let Some(process) = running(record) {
@@ -247,12 +256,14 @@ mod tests {
             cgroup: &path("procs"),
             before: Vec::new(),
             command: vec!["sleep".into(), "600".into()],
+            origin: "abc".to_owned(),
             path: OsStr::new("/usr/bin:/bin"),
         };
         launch.start().await.unwrap();
         let process = running(&path("record")).unwrap();
         let joined = fs::read_to_string(path("procs")).unwrap();
         assert_eq!(joined.trim(), process.pid.to_string());
+        assert_eq!(origin(&path("record")).as_deref(), Some("abc"));
         kill(&path("record")).await.unwrap();
         assert_eq!(running(&path("record")), None);
         assert!(!path("record").exists());
@@ -267,6 +278,7 @@ mod tests {
             cgroup: Path::new("/nonexistent/procs"),
             before: Vec::new(),
             command: vec!["sleep".into()],
+            origin: String::new(),
             path: OsStr::new("/usr/bin:/bin"),
         };
         let error = launch.start().await.unwrap_err();

@@ -24,7 +24,7 @@ use crate::{
     file, flags,
     images::{self, Store},
     machine::{self, Machine},
-    network,
+    network, origin,
     pki::Pki,
     ports,
     process::{self, Launch},
@@ -135,6 +135,24 @@ impl<'a> Raise<'a> {
         process::running(&component.process_record(&self.cluster.layout)).is_some()
     }
 
+    /// Whether a component runs from what it would be started from now. Asked only for those whose
+    /// restart no pod notices: one that an older build set up otherwise is replaced.
+    fn is_current(&self, component: Component) -> bool {
+        let record = component.process_record(&self.cluster.layout);
+        self.alive(component) && process::origin(&record) == Some(self.origin(component))
+    }
+
+    fn origin(&self, component: Component) -> String {
+        let command = flags::command_line(self.cluster, self.binaries, component);
+        let settings = flags::settings_file(self.cluster, component);
+        origin::origin(&command, settings.as_deref())
+    }
+
+    async fn end(&self, component: Component) -> Result<(), UpError> {
+        let record = component.process_record(&self.cluster.layout);
+        Ok(process::kill(&record).await?)
+    }
+
     /// Starts etcd and waits until it listens.
     async fn database(&self) -> Result<(), UpError> {
         let cgroup = format!("{}/control-plane", self.cluster.layout.cgroup());
@@ -161,8 +179,18 @@ impl<'a> Raise<'a> {
                 ports.controller_manager
             ),
             self.serve(Component::Scheduler, loopback, ports.scheduler),
+            self.controller(administrator),
         )?;
         Ok(())
+    }
+
+    async fn controller(&self, administrator: &Administrator) -> Result<(), UpError> {
+        administrator.make_rights().await?;
+        if self.is_current(Component::Controller) {
+            return Ok(());
+        }
+        self.end(Component::Controller).await?;
+        self.launch(Component::Controller, Vec::new()).await
     }
 
     /// Makes a node's namespaces, link and settings, and starts its containerd.
@@ -219,9 +247,10 @@ impl<'a> Raise<'a> {
         plan: &NodePlan,
         component: Component,
     ) -> Result<(), UpError> {
-        if !plan.starts(component) {
+        if !plan.starts(component) && self.is_current(component) {
             return Ok(());
         }
+        self.end(component).await?;
         let enter = sandbox::enter(self.binaries, self.holder(node)?);
         self.launch(component, enter).await
     }
@@ -311,6 +340,7 @@ impl<'a> Raise<'a> {
             cgroup: &cgroup,
             before,
             command,
+            origin: self.origin(component),
             path: &self.machine.child_path(&folders),
         };
         launch.start().await?;

@@ -14,6 +14,7 @@ pub(crate) use containerd::Runtime;
 
 use crate::{
     cluster::{Cluster, Node},
+    controller,
     file::{self, FileError},
     pki::{self, Pki},
     resolver::Resolver,
@@ -58,7 +59,7 @@ pub(crate) fn proxy_path(node: &Node) -> PathBuf {
 /// Writes the kubeconfigs of the control plane and the administrator.
 pub(crate) fn write_control_plane(cluster: &Cluster, pki: &Pki) -> Result<(), FileError> {
     file::make_folder(&cluster.layout.settings())?;
-    for name in ["admin", "controller-manager", "scheduler"] {
+    for name in ["admin", "controller-manager", "scheduler", controller::NAME] {
         let text = component_kubeconfig(cluster, pki, name);
         file::write(&kubeconfig_path(cluster, name), &text.to_string())?;
     }

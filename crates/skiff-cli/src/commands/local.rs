@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use skiff_engine::Interrupt;
 use skiff_local::{
-    ClusterName, ClusterStatus, DownReport, Event, Machine, UpOptions, UpReport, down, load,
-    status, up,
+    ClusterName, ClusterStatus, DownReport, Event, Machine, UpOptions, UpReport, controller, down,
+    load, status, up,
 };
 use skiff_proto::ExitStatus;
 
@@ -34,6 +35,9 @@ enum LocalCommand {
     Status(StatusArgs),
     /// Import image files into every node
     Load(LoadArgs),
+    /// Serve a cluster: what `up` starts beside it
+    #[command(hide = true)]
+    Controller(ControllerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +92,12 @@ struct LoadArgs {
     files: Vec<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct ControllerArgs {
+    /// The cluster's folder
+    folder: PathBuf,
+}
+
 pub(crate) async fn run(args: LocalArgs, setup: &Setup) -> Result<(), CommandError> {
     let machine = Machine::from_env(|name| std::env::var_os(name));
     let printer = setup.printer;
@@ -99,6 +109,10 @@ pub(crate) async fn run(args: LocalArgs, setup: &Setup) -> Result<(), CommandErr
         LocalCommand::Load(args) => {
             let events = |event| printer.note(&said(&event));
             unless(interrupt, load(&machine, &args.name, &args.files, &events)).await
+        }
+        LocalCommand::Controller(args) => {
+            let log = |line: &str| printer.note(&format!("{:.0} {line}", Timestamp::now()));
+            unless(interrupt, controller(&args.folder, &log)).await
         }
     }
 }
