@@ -1,17 +1,24 @@
-//! The job queue's decisions: which job starts, ends, waits. Pure: must not read clocks, files or
+//! The job queue's decisions: which job starts where, ends, waits. Pure: must not read clocks, files or
 //! processes; the keeper feeds it events and carries out its effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skiff_proto::{JobId, JobRecord, JobStatus};
 
 use crate::record::Past;
 
+mod ending;
+mod nodes;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod transitions;
+mod turns;
 
-pub(crate) use transitions::closing_lines;
+pub(crate) use ending::closing_lines;
+use nodes::Members;
+use slots::Slots;
+pub(crate) use slots::{Capacity, Need, Share};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -19,31 +26,40 @@ pub(crate) enum Event {
     /// A job was accepted: its record is on disk.
     Submitted {
         /// The record.
-        record: JobRecord,
+        record: Box<JobRecord>,
         /// What the job consists of.
         work: Work,
     },
-    /// The process of the job's current stage ended and its output is in the log.
-    Exited {
+    /// The job's current stage ended on a node, and its output there is in the log.
+    Ended {
         /// The job.
         job: JobId,
-        /// Its code; 128 + n where signal n ended it.
-        code: i32,
-        /// What the system knows of the reason, beyond the code.
-        cause: Option<String>,
-    },
-    /// The process of the job's current stage could not be started.
-    NotStarted {
-        /// The job.
-        job: JobId,
-        /// Why.
-        cause: String,
+        /// The node's rank in the cluster.
+        node: u32,
+        /// How.
+        end: NodeEnd,
     },
     /// A user wants these jobs to end.
     Cancel {
         /// The jobs.
         jobs: Vec<JobId>,
     },
+    /// A node is there.
+    NodeJoined {
+        /// Its rank.
+        node: u32,
+        /// Whether its container was made anew since it was last there.
+        is_restarted: bool,
+    },
+    /// A node is not there any more.
+    NodeLost {
+        /// Its rank.
+        node: u32,
+        /// What is known of the reason.
+        cause: String,
+    },
+    /// The time that a job waits for absent nodes is over; the number is that of the wait.
+    NodesLate(u64),
     /// The Docker daemon answers.
     DockerReady,
     /// The Docker daemon is gone.
@@ -60,6 +76,28 @@ pub(crate) enum Event {
     Close,
     /// The agent must go: all jobs end.
     Leave(Departure),
+}
+
+/// How a stage ended on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NodeEnd {
+    /// Its process ended, and where it was told to end, all processes of the job there.
+    Exited {
+        /// Its code; 128 + n where signal n ended it.
+        code: i32,
+        /// What the node knows of the reason, beyond the code.
+        cause: Option<String>,
+    },
+    /// It could not be started.
+    NotStarted {
+        /// Why.
+        cause: String,
+    },
+    /// The node is gone.
+    Lost {
+        /// What is known of the reason.
+        cause: String,
+    },
 }
 
 /// Why the agent goes.
@@ -82,7 +120,7 @@ pub(crate) enum Effect {
     Log(JobId, Vec<String>),
     /// Publish the job's record and write it to disk.
     Save(JobId),
-    /// Start the process of a stage.
+    /// Start a stage on these nodes at once.
     Start {
         /// The job.
         job: JobId,
@@ -90,11 +128,15 @@ pub(crate) enum Effect {
         stage: Stage,
         /// The job whose script it is: another one's where its setup must run again.
         scripts: JobId,
+        /// Where, in the order of the job's ranks.
+        shares: Vec<Share>,
     },
-    /// Tell the job's stage to end; its exit comes when all of its processes have gone.
-    Terminate(JobId),
+    /// Tell the job's processes on these nodes to end, and see to it that they do.
+    Terminate(JobId, Vec<u32>),
     /// Give Docker its time to answer.
     AwaitDocker,
+    /// Give absent nodes their time to join, and then say that this wait is over.
+    AwaitNodes(u64),
     /// Everything has ended: leave.
     Depart,
 }
@@ -106,6 +148,8 @@ pub(crate) struct Work {
     pub(crate) setup: bool,
     /// Whether it has a run command.
     pub(crate) run: bool,
+    /// What it takes.
+    pub(crate) need: Need,
 }
 
 /// Where a job is.
@@ -134,6 +178,12 @@ struct Job {
     work: Work,
     stage: Stage,
     demand: Option<Demand>,
+    /// Where its run command runs, by its ranks.
+    shares: Vec<Share>,
+    /// The nodes of the current stage, in its order, with their codes once it has ended there.
+    codes: Vec<(u32, Option<i32>)>,
+    /// The first node's end that ended the stage on all others.
+    failure: Option<(u32, NodeEnd)>,
     /// What is known of a daemon that died while the job ran.
     docker_lost: Option<String>,
 }
@@ -151,10 +201,12 @@ enum DockerGate {
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     jobs: BTreeMap<JobId, Job>,
+    /// Those that wait for their turn, and those that run: what an event has to look at.
+    queued: BTreeSet<JobId>,
+    active: BTreeSet<JobId>,
     last_id: JobId,
-    /// The job whose setup must run again before anything else does, as the container was made anew.
-    setup_due: Option<JobId>,
-    capacity: usize,
+    slots: Slots,
+    members: Members,
     docker: DockerGate,
     /// Whether no further job may start.
     closed: bool,
@@ -163,8 +215,9 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// A queue that runs so many jobs at once, with the jobs of earlier days, all of them ended.
-    pub(crate) fn new(capacity: usize, docker: bool, past: Past) -> Self {
+    /// A queue for a cluster of these nodes, with the jobs of earlier days, all of them ended.
+    pub(crate) fn new(capacity: Capacity, docker: bool, past: Past) -> Self {
+        let members = Members::new(capacity.nodes, past.setup);
         let jobs = past
             .records
             .into_iter()
@@ -177,9 +230,11 @@ impl Queue {
         };
         Self {
             jobs,
+            queued: BTreeSet::new(),
+            active: BTreeSet::new(),
             last_id: past.last_id,
-            setup_due: past.setup,
-            capacity,
+            slots: Slots::new(capacity),
+            members,
             docker,
             closed: false,
             leaving: None,
@@ -187,15 +242,14 @@ impl Queue {
         }
     }
 
-    /// How many jobs a pod with so many CPUs runs at once: each takes half a CPU.
-    pub(crate) fn capacity_of(cpus: f64) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturates"
-        )]
-        let slots = (cpus * 2.0).floor() as usize;
-        slots.max(1)
+    /// Why a job can never run here; None where it can.
+    pub(crate) fn refusal(&self, need: Need) -> Option<String> {
+        self.slots.capacity().refusal(need)
+    }
+
+    /// Whether the nodes have GPUs.
+    pub(crate) fn has_gpus(&self) -> bool {
+        self.slots.capacity().gpus > 0
     }
 
     /// All records, oldest first.
@@ -203,14 +257,19 @@ impl Queue {
         self.jobs.values().map(|job| &job.record)
     }
 
+    /// Those of jobs that have not ended, oldest first.
+    pub(crate) fn unfinished(&self) -> Vec<JobId> {
+        self.active.union(&self.queued).copied().collect()
+    }
+
     /// One job's record.
     pub(crate) fn record(&self, job: JobId) -> Option<&JobRecord> {
         self.jobs.get(&job).map(|job| &job.record)
     }
 
-    /// The number of the next job.
-    pub(crate) fn next_id(&self) -> JobId {
-        self.last_id + 1
+    /// The highest number that a job has.
+    pub(crate) fn last_id(&self) -> JobId {
+        self.last_id
     }
 
     /// Whether the agent is going.
@@ -219,9 +278,8 @@ impl Queue {
     }
 
     /// How many jobs have not ended.
-    pub(crate) fn unfinished(&self) -> usize {
-        let jobs = self.jobs.values();
-        jobs.filter(|job| job.stage != Stage::Over).count()
+    pub(crate) fn unfinished_count(&self) -> usize {
+        self.active.len() + self.queued.len()
     }
 }
 
@@ -230,7 +288,7 @@ pub(crate) fn step(mut queue: Queue, now_ms: u64, event: Event) -> (Queue, Vec<E
     let mut effects = Vec::new();
     queue.take(now_ms, event, &mut effects);
     queue.start_next(now_ms, &mut effects);
-    if queue.leaving.is_some() && !queue.departed && queue.active() == 0 {
+    if queue.leaving.is_some() && !queue.departed && queue.active.is_empty() {
         queue.departed = true;
         effects.push(Effect::Depart);
     }
@@ -238,26 +296,44 @@ pub(crate) fn step(mut queue: Queue, now_ms: u64, event: Event) -> (Queue, Vec<E
 }
 
 impl Job {
+    fn new(record: JobRecord, work: Work, stage: Stage) -> Self {
+        Self {
+            record,
+            work,
+            stage,
+            demand: None,
+            shares: Vec::new(),
+            codes: Vec::new(),
+            failure: None,
+            docker_lost: None,
+        }
+    }
+
     fn ended(record: JobRecord) -> Self {
         debug_assert!(
             record.status.is_final(),
             "only ended jobs survive a restart"
         );
+        let need = Need {
+            nodes: record.num_nodes,
+            milli_gpus: 0,
+        };
         let work = Work {
             setup: false,
             run: false,
+            need,
         };
-        Self {
-            record,
-            work,
-            stage: Stage::Over,
-            demand: None,
-            docker_lost: None,
-        }
+        Self::new(record, work, Stage::Over)
     }
 
     fn is_active(&self) -> bool {
         matches!(self.stage, Stage::Setup | Stage::Run)
+    }
+
+    /// The nodes on which the current stage has not ended.
+    fn still_on(&self) -> Vec<u32> {
+        let running = self.codes.iter().filter(|(_, code)| code.is_none());
+        running.map(|(node, _)| *node).collect()
     }
 }
 

@@ -3,16 +3,15 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use skiff_proto::{JobId, JobRecord, JobSpec, JobStatus, paths};
 
 use crate::layout::Layout;
 
 /// A job's setup in its folder.
-pub(crate) const SETUP: &str = "setup.sh";
-/// A job's run command in its folder.
-pub(crate) const RUN: &str = "run.sh";
+const SETUP: &str = "setup.sh";
 
 /// The folder of the job's logs within the logs folder: `1-train`; a job with no name has `None`
 /// there, as `SkyPilot` writes it.
@@ -32,30 +31,52 @@ pub(crate) fn log_name(id: JobId, name: Option<&str>) -> String {
     format!("{id}-{name}")
 }
 
-/// Lays a new job down: its scripts, its log folder, and last its record, durably.
-/// Leaves nothing behind where that fails.
-pub(crate) fn create(layout: &Layout, record: &JobRecord, spec: &JobSpec) -> io::Result<()> {
-    let logs = layout.log_dir(&log_name(record.id, record.name.as_deref()));
-    let dir = layout.job_dir(record.id);
-    let result = (|| {
-        fs::DirBuilder::new().mode(0o700).create(&dir)?;
-        fs::create_dir_all(logs.join("tasks"))?;
-        File::create(logs.join("run.log"))?;
-        for (name, text) in [(SETUP, &spec.setup), (RUN, &spec.run)] {
-            if let Some(text) = text {
-                write_new(&dir.join(name), text.as_bytes())?;
-            }
+/// A job that was accepted and is to be laid down.
+#[derive(Clone, Debug)]
+pub(crate) struct NewJob {
+    /// Its record.
+    pub(crate) record: JobRecord,
+    /// What was submitted.
+    pub(crate) spec: Arc<JobSpec>,
+}
+
+/// Lays new jobs down, durably: of each its setup, its log folder, and last its record. Leaves nothing behind of one
+/// for which that fails. The results are in the order of the jobs.
+pub(crate) fn create(layout: &Layout, jobs: &[NewJob]) -> Vec<io::Result<()>> {
+    let mut results: Vec<_> = jobs.iter().map(|job| lay_down(layout, job)).collect();
+    let all = File::open(layout.at(paths::JOBS)).and_then(|dir| dir.sync_all());
+    for (job, result) in jobs.iter().zip(&mut results) {
+        if let (Ok(()), Err(error)) = (&result, &all) {
+            *result = Err(io::Error::new(error.kind(), error.to_string()));
         }
-        replace(layout, record, true)?;
-        File::open(&dir)?.sync_all()?;
-        File::open(layout.at(paths::JOBS))?.sync_all()
-    })();
-    if result.is_err() {
-        // What could be laid down is of no use; that it may not be removable changes nothing.
-        let _ = fs::remove_dir_all(&dir);
-        let _ = fs::remove_dir_all(&logs);
+        if result.is_err() {
+            // What could be laid down is of no use; that it may not be removable changes nothing.
+            let _ = fs::remove_dir_all(layout.job_dir(job.record.id));
+            let _ = fs::remove_dir_all(logs_of(layout, &job.record));
+        }
     }
-    result
+    results
+}
+
+fn lay_down(layout: &Layout, NewJob { record, spec }: &NewJob) -> io::Result<()> {
+    let dir = layout.job_dir(record.id);
+    fs::DirBuilder::new().mode(0o700).create(&dir)?;
+    fs::create_dir_all(logs_of(layout, record).join("tasks"))?;
+    // For the head's restart, after which it must run again. A run command never does.
+    if let Some(setup) = &spec.setup {
+        write_new(&dir.join(SETUP), setup.as_bytes())?;
+    }
+    replace(layout, record, true)?;
+    File::open(&dir)?.sync_all()
+}
+
+fn logs_of(layout: &Layout, record: &JobRecord) -> PathBuf {
+    layout.log_dir(&log_name(record.id, record.name.as_deref()))
+}
+
+/// The setup of a job.
+pub(crate) fn read_setup(layout: &Layout, job: JobId) -> io::Result<String> {
+    fs::read_to_string(layout.job_dir(job).join(SETUP))
 }
 
 /// Replaces the job's record on disk, as a whole: a reader sees the old one or the new one. The record
@@ -89,9 +110,18 @@ pub(crate) struct Past {
     pub(crate) records: Vec<JobRecord>,
     /// The highest number that was ever begun with; 0 where none was.
     pub(crate) last_id: JobId,
-    /// The last job whose setup was begun and did not fail: what it did to the container, the container's
+    /// The last setup that was begun and did not fail: what it did to the container, the container's
     /// restart has undone.
-    pub(crate) setup: Option<JobId>,
+    pub(crate) setup: Option<PastSetup>,
+}
+
+/// A setup that ran before the agent's restart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PastSetup {
+    /// Whose it was.
+    pub(crate) job: JobId,
+    /// Whether it had ended on all nodes.
+    pub(crate) was_whole: bool,
 }
 
 /// All that is on disk. A folder without a readable record keeps its number and nothing more: its job
@@ -116,7 +146,10 @@ pub(crate) fn load(layout: &Layout) -> io::Result<Past> {
         .iter()
         .rev()
         .find(is_setup)
-        .map(|record| record.id);
+        .map(|record| PastSetup {
+            job: record.id,
+            was_whole: record.status != JobStatus::SettingUp,
+        });
     Ok(past)
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn start(
             })
         }
         Request::Submit { job } => {
-            let asked = ask(service, |answer| Command::Submit(job, answer)).await;
+            let asked = ask(service, |answer| Command::Submit(Box::new(job), answer)).await;
             tokio::spawn(async move {
                 let result = asked.await.unwrap_or_else(|_| Err(gone()));
                 finish(&reply, result.map(|job| Response::Submitted { job })).await;

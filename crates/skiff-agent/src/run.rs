@@ -22,7 +22,7 @@ use crate::job_log::{JobLog, JobView};
 use crate::keeper::Keeper;
 use crate::layout::Layout;
 use crate::nodes::Nodes;
-use crate::queue::{Departure, Queue, closing_lines};
+use crate::queue::{Capacity, Departure, Queue, closing_lines};
 use crate::reaper::Reaper;
 use crate::record::{self, Past};
 use crate::report;
@@ -149,11 +149,9 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let layout = surroundings.layout.clone();
     let reaper = Reaper::start().map_err(RunError::Runtime)?;
     let (keeper, commands) = mpsc::channel(COMMANDS);
-    let cpus = std::env::var("SKIFF_CPUS")
-        .ok()
-        .and_then(|cpus| cpus.parse().ok())
-        .unwrap_or(1.0);
-    let queue = Queue::new(Queue::capacity_of(cpus), surroundings.docker, past);
+    let nodes = Nodes::new(&surroundings, Stages::new(surroundings.clone(), reaper));
+    let capacity = capacity(&surroundings, nodes.count());
+    let queue = Queue::new(capacity, surroundings.docker, past);
     let docker_awaited = Arc::new(Notify::new());
     let (docker_state, docker) = watch::channel(DockerState::Off);
     if surroundings.docker {
@@ -193,7 +191,6 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let serving = tokio::spawn(server::serve(listener, service));
     obey_signals(&departure).map_err(RunError::Runtime)?;
     let leaving = tokio::spawn(leaver.run(idle));
-    let nodes = Nodes::new(&surroundings, Stages::new(surroundings.clone(), reaper));
     let keeper = Keeper::new(queue, surroundings, nodes, keeper, docker_awaited, activity);
     report("the agent is ready");
     keeper.run(commands).await;
@@ -204,6 +201,18 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let _ = departing.send(true);
     let _ = serving.await;
     Ok(())
+}
+
+/// What each of so many nodes has, as their pods' variables say it.
+fn capacity(surroundings: &Surroundings, nodes: u32) -> Capacity {
+    let text = |name, default| surroundings.own_or(name, default);
+    let cpus = text("SKIFF_CPUS", "1")
+        .to_str()
+        .and_then(|cpus| cpus.parse().ok());
+    let gpus = text("SKIFF_GPUS", "0")
+        .to_str()
+        .and_then(|gpus| gpus.parse().ok());
+    Capacity::new(nodes, cpus.unwrap_or(1.0), gpus.unwrap_or(0))
 }
 
 /// SIGTERM and SIGINT mean that the container is to stop.

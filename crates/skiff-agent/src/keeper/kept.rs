@@ -35,34 +35,32 @@ pub(super) struct Kept {
 #[derive(Debug)]
 pub(super) struct Live {
     /// What was submitted, its variables included.
-    pub(super) spec: JobSpec,
-    /// The writing end of its log.
-    pub(super) log: Arc<Mutex<JobLog>>,
-    /// What ends its stage, once there is one.
-    pub(super) running: Option<StageControl>,
+    pub(super) spec: Arc<JobSpec>,
+    /// What ends its stage, by node, once there is one.
+    pub(super) running: Vec<(u32, StageControl)>,
+    view: Arc<watch::Sender<JobView>>,
+    path: PathBuf,
+    /// The writing end of its log, from its first stage on: of a thousand queued jobs none holds a file open.
+    log: Option<Arc<Mutex<JobLog>>>,
 }
 
 impl Kept {
     /// Takes a job in; one with a specification is to run.
-    pub(super) fn new(layout: &Layout, record: &JobRecord, spec: Option<JobSpec>) -> Self {
+    pub(super) fn new(layout: &Layout, record: &JobRecord, spec: Option<Arc<JobSpec>>) -> Self {
         let logs = layout.log_dir(&record::log_name(record.id, record.name.as_deref()));
-        let log = logs.join("run.log");
-        let log_len = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        let path = logs.join("run.log");
+        let log_len = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let view = JobView {
             record: record.clone(),
             log_len,
         };
         let view = Arc::new(watch::Sender::new(view));
-        let live = spec.and_then(|spec| match JobLog::open(&log, Arc::clone(&view)) {
-            Ok(log) => Some(Live {
-                spec,
-                log: Arc::new(Mutex::new(log)),
-                running: None,
-            }),
-            Err(error) => {
-                report(&format!("cannot open {}: {error}", log.display()));
-                None
-            }
+        let live = spec.map(|spec| Live {
+            spec,
+            running: Vec::new(),
+            view: Arc::clone(&view),
+            path,
+            log: None,
         });
         Self { view, logs, live }
     }
@@ -72,6 +70,21 @@ impl Kept {
         JobHandle {
             view: self.view.subscribe(),
             log: self.logs.join("run.log"),
+        }
+    }
+
+    /// Appends lines of the agent's own to the log.
+    pub(super) fn say(&mut self, lines: &[String]) {
+        if let Some(live) = &self.live {
+            live.say(lines);
+        }
+    }
+
+    /// Tells the job's stages on these nodes to end.
+    pub(super) fn terminate(&self, nodes: &[u32]) {
+        let running = self.live.iter().flat_map(|live| &live.running);
+        for (_, stage) in running.filter(|(node, _)| nodes.contains(node)) {
+            stage.terminate();
         }
     }
 
@@ -87,9 +100,29 @@ impl Kept {
 impl Live {
     /// Appends lines of the agent's own to the log.
     pub(super) fn say(&self, lines: &[String]) {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines(lines);
+        let log = self.log.clone().or_else(|| self.open());
+        if let Some(log) = log {
+            log.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .lines(lines);
+        }
+    }
+
+    /// The log, open from now on; None where it cannot be written.
+    pub(super) fn open_log(&mut self) -> Option<Arc<Mutex<JobLog>>> {
+        if self.log.is_none() {
+            self.log = self.open();
+        }
+        self.log.clone()
+    }
+
+    fn open(&self) -> Option<Arc<Mutex<JobLog>>> {
+        match JobLog::open(&self.path, Arc::clone(&self.view)) {
+            Ok(log) => Some(Arc::new(Mutex::new(log))),
+            Err(error) => {
+                report(&format!("cannot open {}: {error}", self.path.display()));
+                None
+            }
+        }
     }
 }

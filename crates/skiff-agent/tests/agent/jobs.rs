@@ -119,6 +119,7 @@ fn jobs_see_their_variables_and_secrets_never_reach_the_disk() {
                         $PYTHONUNBUFFERED-$SKYPILOT_USER-$HOME; pwd -P",
     );
     spec.env.insert("SECRET".into(), "hush-hush".into());
+    spec.setup = Some("true".into());
     let log = agent.client().run(spec);
     let home = agent.home();
     let workdir = agent
@@ -134,7 +135,7 @@ fn jobs_see_their_variables_and_secrets_never_reach_the_disk() {
         ]
     );
     let dir = agent.root().join("jobs/1");
-    for file in ["record.json", "run.sh"] {
+    for file in ["record.json", "setup.sh"] {
         let text = std::fs::read_to_string(dir.join(file)).expect("a file");
         assert!(!text.contains("hush-hush"), "{file}");
         let mode = dir

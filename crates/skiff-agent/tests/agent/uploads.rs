@@ -315,14 +315,16 @@ fn a_full_disk_is_said_with_its_path() {
         Response::Done
     );
 
-    client.run(job("head -c 8000000 /dev/zero > ~/sky_workdir/fill"));
+    client.run(job("true"));
+    let fill = agent.home().join("sky_workdir/fill");
+    shell(&format!("head -c 8000000 /dev/zero > {}", fill.display()));
     let submitted = client.ask(Request::Submit {
         job: job("echo hi"),
     });
     let (kind, message) = refusal(submitted);
     assert_eq!(kind, FaultKind::DiskFull, "{message}");
     assert!(message.contains("/jobs/2"), "{message}");
-    std::fs::remove_file(agent.home().join("sky_workdir/fill")).expect("removed");
+    std::fs::remove_file(fill).expect("removed");
     assert!(client.run(job("echo again")).text.contains(") again\n"));
     assert_eq!(
         client.ask(Request::Shutdown {
