@@ -1,50 +1,137 @@
-//! The agent's way out: the first demand to go counts; then the queue closes, jobs end, and the container says why.
+//! The agent's way out: the first demand to go counts; then the queue closes, hooks run on all nodes while jobs go on,
+//! jobs end, and the container says why it leaves.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::time::Duration;
 
-use skiff_proto::{Autostop, Farewell, Left, paths};
+use skiff_proto::{Autostop, Ending, Farewell, HookEvent, Left, Request, paths};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use crate::hooks::HookRunner;
 use crate::idle;
 use crate::keeper::Command;
+use crate::nodes::Nodes;
 use crate::queue::Departure;
 use crate::report;
 
 /// Demands on their way; their senders wait where nobody has heard them yet.
 const DEMANDS: usize = 4;
+/// How long a worker has to answer, beyond what it is asked to wait for.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// Brings the agent to its end.
 pub(crate) struct Leaver {
     demands: mpsc::Receiver<Departure>,
     keeper: mpsc::Sender<Command>,
+    hooks: HookRunner,
+    nodes: Nodes,
 }
 
 impl Leaver {
     /// One that has nothing to do yet, and where it hears demands.
-    pub(crate) fn new(keeper: mpsc::Sender<Command>) -> (Self, mpsc::Sender<Departure>) {
+    pub(crate) fn new(
+        keeper: mpsc::Sender<Command>,
+        hooks: HookRunner,
+        nodes: Nodes,
+    ) -> (Self, mpsc::Sender<Departure>) {
         let (sender, demands) = mpsc::channel(DEMANDS);
-        (Self { demands, keeper }, sender)
+        let leaver = Self {
+            demands,
+            keeper,
+            hooks,
+            nodes,
+        };
+        (leaver, sender)
     }
 
     /// Waits for the first demand, or until the cluster has been idle for long enough, and sees to it that the jobs
     /// end; gives the reason.
     pub(crate) async fn run(mut self, idle: idle::Watch) -> Farewell {
         let (departure, autostop) = tokio::select! {
-            policy = idle.run() => (Departure::Idle, Some(policy)),
+            policy = idle.run(self.nodes.clone()) => (Departure::Idle, Some(policy)),
             demand = self.demands.recv() => (demand.unwrap_or(Departure::Stopped), None),
         };
-        report(reason(departure, autostop.as_ref()).as_str());
-        // The keeper is gone only when everything has ended already.
-        let _ = self.keeper.send(Command::Close).await;
-        let _ = self.keeper.send(Command::Leave(departure)).await;
+        report(&reason(departure, autostop.as_ref()));
         let left = match departure {
             Departure::Down => Left::Down,
             Departure::Stop => Left::Stop,
             Departure::Idle => Left::Idle,
             Departure::Stopped => Left::Preemption,
         };
-        Farewell { left, autostop }
+        let farewell = Farewell { left, autostop };
+        // The keeper is gone only when everything has ended already.
+        let _ = self.keeper.send(Command::Close).await;
+        self.run_hooks(event(&farewell)).await;
+        let _ = self.keeper.send(Command::Leave(departure)).await;
+        farewell
+    }
+
+    /// Runs hooks here and, where the whole cluster goes, on the other nodes at the same time.
+    async fn run_hooks(&mut self, event: HookEvent) {
+        let own = self.hooks.clone();
+        let mut running = JoinSet::new();
+        running.spawn(async move { own.run(event).await });
+        if event != HookEvent::Preemption {
+            let limit = Duration::from_secs(self.hooks.all().limit_s(event)) + ANSWER;
+            ask_workers(
+                &self.nodes,
+                &Request::RunHooks { event },
+                limit,
+                &mut running,
+            );
+        }
+        loop {
+            tokio::select! {
+                ended = running.join_next() => if ended.is_none() { return },
+                Some(demand) = self.demands.recv() => if demand == Departure::Stopped {
+                    self.hooks.hurry();
+                },
+            }
+        }
+    }
+}
+
+/// Tells the workers to go as the head does, and waits until they have.
+pub(crate) async fn dismiss_workers(nodes: &Nodes, farewell: &Farewell) {
+    let ending = match event(farewell) {
+        HookEvent::Down => Ending::Down,
+        HookEvent::Stop => Ending::Stop,
+        HookEvent::Preemption => return,
+    };
+    let mut leaving = JoinSet::new();
+    ask_workers(nodes, &Request::Shutdown { ending }, ANSWER, &mut leaving);
+    while leaving.join_next().await.is_some() {}
+}
+
+fn ask_workers(nodes: &Nodes, request: &Request, limit: Duration, asked: &mut JoinSet<()>) {
+    for rank in (0..nodes.count()).filter(|rank| *rank != nodes.rank()) {
+        let Some(session) = nodes.session(rank) else {
+            continue;
+        };
+        let request = request.clone();
+        asked.spawn(async move {
+            let name = Nodes::name(rank);
+            match timeout(limit, session.ask(request)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    report(&format!("node {name} did not do as it was told: {error}"));
+                }
+                Err(_) => report(&format!("node {name} did not answer in time")),
+            }
+        });
+    }
+}
+
+/// Which hooks run before.
+fn event(farewell: &Farewell) -> HookEvent {
+    match farewell.left {
+        Left::Preemption => HookEvent::Preemption,
+        Left::Down => HookEvent::Down,
+        Left::Idle if farewell.autostop.is_some_and(|policy| policy.down) => HookEvent::Down,
+        Left::Stop | Left::Idle => HookEvent::Stop,
     }
 }
 

@@ -16,6 +16,7 @@ mod environment;
 mod fault;
 mod gate;
 mod home;
+mod hooks;
 mod idle;
 mod job_log;
 mod keeper;

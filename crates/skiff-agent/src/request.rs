@@ -92,7 +92,7 @@ pub(crate) async fn start(
             let state: DockerState = service.docker.borrow().clone();
             tokio::spawn(async move { finish(&reply, Ok(Response::Docker { state })).await })
         }
-        Request::Nodes { .. } | Request::Stage { .. } | Request::RunHooks { .. } => {
+        Request::Nodes { .. } | Request::Stage { .. } => {
             let message = "this agent is the only node of its cluster".to_owned();
             let fault = Fault {
                 kind: FaultKind::Invalid,
@@ -103,6 +103,13 @@ pub(crate) async fn start(
         Request::SetAutostop { autostop } => {
             let kept = set_autostop(autostop, service).await;
             tokio::spawn(async move { finish(&reply, kept.await.map(|()| Response::Done)).await })
+        }
+        Request::RunHooks { event } => {
+            let hooks = service.hooks.clone();
+            tokio::spawn(async move {
+                hooks.run(event).await;
+                finish(&reply, Ok(Response::Done)).await;
+            })
         }
         Request::Activity => {
             let (sessions, quiet_ms) = service.activity.sessions();

@@ -17,6 +17,7 @@ use crate::departure::{self, Leaver};
 use crate::environment::{LastOrder, Surroundings};
 use crate::gate::Gate;
 use crate::home::Home;
+use crate::hooks::HookRunner;
 use crate::idle::{Activity, Watch};
 use crate::job_log::{JobLog, JobView};
 use crate::keeper::Keeper;
@@ -149,7 +150,8 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let layout = surroundings.layout.clone();
     let reaper = Reaper::start().map_err(RunError::Runtime)?;
     let (keeper, commands) = mpsc::channel(COMMANDS);
-    let nodes = Nodes::new(&surroundings, Stages::new(surroundings.clone(), reaper));
+    let stages = Stages::new(surroundings.clone(), reaper);
+    let nodes = Nodes::new(&surroundings, stages.clone());
     let capacity = capacity(&surroundings, nodes.count());
     let queue = Queue::new(capacity, surroundings.docker, past);
     let docker_awaited = Arc::new(Notify::new());
@@ -172,7 +174,8 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     }
     let activity = Activity::new();
     let (idle, autostop) = Watch::new(layout.clone(), activity.clone());
-    let (leaver, departure) = Leaver::new(keeper.clone());
+    let hooks = HookRunner::new(&surroundings, &nodes, stages);
+    let (leaver, departure) = Leaver::new(keeper.clone(), hooks.clone(), nodes.clone());
     let (departing, departed) = watch::channel(false);
     let service = Service {
         keeper: keeper.clone(),
@@ -183,6 +186,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         docker,
         activity: activity.clone(),
         autostop,
+        hooks,
         departure: departure.clone(),
         departed,
     };
@@ -191,10 +195,18 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let serving = tokio::spawn(server::serve(listener, service));
     obey_signals(&departure).map_err(RunError::Runtime)?;
     let leaving = tokio::spawn(leaver.run(idle));
-    let keeper = Keeper::new(queue, surroundings, nodes, keeper, docker_awaited, activity);
+    let keeper = Keeper::new(
+        queue,
+        surroundings,
+        nodes.clone(),
+        keeper,
+        docker_awaited,
+        activity,
+    );
     report("the agent is ready");
     keeper.run(commands).await;
     if let Ok(farewell) = leaving.await {
+        departure::dismiss_workers(&nodes, &farewell).await;
         departure::say(&farewell);
     }
     // The receivers are the server's, which ends only after this.

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::connection::{self, Peer};
+use crate::hooks::HookRunner;
 use crate::idle::{self, Activity};
 use crate::keeper;
 use crate::layout::Layout;
@@ -40,6 +41,8 @@ pub(crate) struct Service {
     pub(crate) activity: Activity,
     /// Takes the word on when the cluster ends by itself.
     pub(crate) autostop: mpsc::Sender<idle::Order>,
+    /// Runs this node's hooks.
+    pub(crate) hooks: HookRunner,
     /// Takes the demand to go.
     pub(crate) departure: mpsc::Sender<Departure>,
     /// Turns true when all jobs have ended and the agent goes.

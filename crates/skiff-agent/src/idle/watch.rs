@@ -3,18 +3,21 @@
 use std::io;
 use std::time::Duration;
 
-use skiff_proto::Autostop;
+use skiff_proto::{Autostop, Request, Response};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::idle::{Activity, Effect, Event, Idle, kept, step};
 use crate::layout::Layout;
+use crate::nodes::Nodes;
 
 /// A user's word on the policy, and where to tell that it is kept.
 pub(crate) type Order = (Option<Autostop>, oneshot::Sender<io::Result<()>>);
 
 /// Policies on their way to the watch; their senders wait where it is behind.
 const ORDERS: usize = 4;
+/// How long another node has to say what goes on there.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Watches how idle the cluster is.
 pub(crate) struct Watch {
@@ -48,7 +51,7 @@ impl Watch {
     }
 
     /// Runs until the cluster has been idle for long enough; gives the policy that says so.
-    pub(crate) async fn run(mut self) -> Autostop {
+    pub(crate) async fn run(mut self, nodes: Nodes) -> Autostop {
         let mut told = self.activity.subscribe();
         let mut event = Event::Load(told.borrow_and_update().load);
         loop {
@@ -61,10 +64,7 @@ impl Watch {
                     self.wake = self.began.checked_add(Duration::from_millis(ms));
                 }
                 Some(Effect::AskElsewhere) => {
-                    event = Event::Elsewhere {
-                        sessions: 0,
-                        quiet_ms: None,
-                    };
+                    event = elsewhere(&nodes).await;
                     continue;
                 }
                 None => {}
@@ -92,5 +92,25 @@ impl Watch {
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What goes on at the other nodes; one that does not answer keeps nobody.
+async fn elsewhere(nodes: &Nodes) -> Event {
+    let (mut open, mut quietest) = (0_u64, None);
+    let others = (0..nodes.count()).filter(|rank| *rank != nodes.rank());
+    for session in others.filter_map(|rank| nodes.session(rank)) {
+        let answer = timeout(ANSWER, session.ask(Request::Activity)).await;
+        if let Ok(Ok(Response::Activity { sessions, quiet_ms })) = answer {
+            open = open.saturating_add(sessions);
+            quietest = match (quietest, quiet_ms) {
+                (Some(one), Some(other)) => Some(u64::min(one, other)),
+                (one, other) => one.or(other),
+            };
+        }
+    }
+    Event::Elsewhere {
+        sessions: open,
+        quiet_ms: quietest,
     }
 }

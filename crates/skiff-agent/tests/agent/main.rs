@@ -6,6 +6,7 @@
 mod cancelling;
 mod connections;
 mod docker;
+mod hooks;
 mod idling;
 mod jobs;
 mod logs;
