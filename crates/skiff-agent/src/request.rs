@@ -1,18 +1,16 @@
 //! What each request of a client does.
 
-use skiff_proto::{
-    Autostop, DockerState, Ending, Fault, FaultKind, JobRecord, LogSource, Request, Response, paths,
-};
+use skiff_proto::{DockerState, Fault, FaultKind, JobRecord, LogSource, Request, Response};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connection::{Gone, Reply, Upload};
-use crate::fault;
 use crate::keeper::{Command, JobHandle};
 use crate::log_stream::{self, Wanted};
-use crate::queue::Departure;
 use crate::server::Service;
 use crate::upload;
+
+mod ending;
 
 /// Room for records in one answer, well below the largest frame.
 const RECORDS_ROOM: usize = 900 << 10;
@@ -100,53 +98,10 @@ pub(crate) async fn start(
             };
             tokio::spawn(async move { finish(&reply, Err(fault)).await })
         }
-        Request::SetAutostop { autostop } => {
-            let kept = set_autostop(autostop, service).await;
-            tokio::spawn(async move { finish(&reply, kept.await.map(|()| Response::Done)).await })
-        }
-        Request::RunHooks { event } => {
-            let hooks = service.hooks.clone();
-            tokio::spawn(async move {
-                hooks.run(event).await;
-                finish(&reply, Ok(Response::Done)).await;
-            })
-        }
-        Request::Activity => {
-            let (sessions, quiet_ms) = service.activity.sessions();
-            let response = Response::Activity { sessions, quiet_ms };
-            tokio::spawn(async move { finish(&reply, Ok(response)).await })
-        }
-        Request::Shutdown { ending } => {
-            // Both are gone only when everything has ended already.
-            let _ = service.keeper.send(Command::Close).await;
-            let departure = match ending {
-                Ending::Down => Departure::Down,
-                Ending::Stop => Departure::Stop,
-            };
-            let _ = service.departure.send(departure).await;
-            let mut departed = service.departed.clone();
-            tokio::spawn(async move {
-                let _ = departed.wait_for(|departed| *departed).await;
-                finish(&reply, Ok(Response::Done)).await;
-            })
-        }
-    }
-}
-
-/// Hands a policy to the watch; then it is to be waited for that it is on disk.
-async fn set_autostop(
-    autostop: Option<Autostop>,
-    service: &Service,
-) -> impl Future<Output = Result<(), Fault>> + use<> {
-    let (kept, is_kept) = oneshot::channel();
-    // Where the watch is gone, so is the answer's sender, which its receiver sees.
-    let _ = service.autostop.send((autostop, kept)).await;
-    let file = service.layout.at(paths::AUTOSTOP);
-    async move {
-        match is_kept.await {
-            Ok(kept) => kept.map_err(|error| fault::of(&error, "write", &file)),
-            Err(_) => Err(gone()),
-        }
+        Request::SetAutostop { autostop } => ending::set_autostop(autostop, reply, service).await,
+        Request::RunHooks { event } => ending::run_hooks(event, reply, service),
+        Request::Activity => ending::activity(reply, service),
+        Request::Shutdown { ending } => ending::shut_down(ending, reply, service).await,
     }
 }
 

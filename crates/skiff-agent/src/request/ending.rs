@@ -1,0 +1,64 @@
+//! Requests that are about the cluster's end.
+
+use skiff_proto::{Autostop, Ending, HookEvent, Response, paths};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::connection::Reply;
+use crate::fault;
+use crate::keeper::Command;
+use crate::queue::Departure;
+use crate::server::Service;
+
+use super::{finish, gone};
+
+/// Hands a policy to the watch, and answers when it is on disk.
+pub(super) async fn set_autostop(
+    autostop: Option<Autostop>,
+    reply: Reply,
+    service: &Service,
+) -> JoinHandle<()> {
+    let (kept, is_kept) = oneshot::channel();
+    // Where the watch is gone, so is the answer's sender, which its receiver sees.
+    let _ = service.autostop.send((autostop, kept)).await;
+    let file = service.layout.at(paths::AUTOSTOP);
+    tokio::spawn(async move {
+        let result = match is_kept.await {
+            Ok(kept) => kept.map_err(|error| fault::of(&error, "write", &file)),
+            Err(_) => Err(gone()),
+        };
+        finish(&reply, result.map(|()| Response::Done)).await;
+    })
+}
+
+/// Runs this node's hooks.
+pub(super) fn run_hooks(event: HookEvent, reply: Reply, service: &Service) -> JoinHandle<()> {
+    let hooks = service.hooks.clone();
+    tokio::spawn(async move {
+        hooks.run(event).await;
+        finish(&reply, Ok(Response::Done)).await;
+    })
+}
+
+/// Says what goes on at this node.
+pub(super) fn activity(reply: Reply, service: &Service) -> JoinHandle<()> {
+    let (sessions, quiet_ms) = service.activity.sessions();
+    let response = Response::Activity { sessions, quiet_ms };
+    tokio::spawn(async move { finish(&reply, Ok(response)).await })
+}
+
+/// Closes the queue, demands the end, and answers when everything has ended.
+pub(super) async fn shut_down(ending: Ending, reply: Reply, service: &Service) -> JoinHandle<()> {
+    // Both are gone only when everything has ended already.
+    let _ = service.keeper.send(Command::Close).await;
+    let departure = match ending {
+        Ending::Down => Departure::Down,
+        Ending::Stop => Departure::Stop,
+    };
+    let _ = service.departure.send(departure).await;
+    let mut departed = service.departed.clone();
+    tokio::spawn(async move {
+        let _ = departed.wait_for(|departed| *departed).await;
+        finish(&reply, Ok(Response::Done)).await;
+    })
+}
