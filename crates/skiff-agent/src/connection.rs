@@ -75,6 +75,12 @@ impl Reply {
             .await
             .map_err(|_| Gone)
     }
+
+    /// How many bytes of data were sent that the client has not consumed yet.
+    pub(crate) fn on_the_way(&self) -> u64 {
+        let window = Frame::WINDOW as usize;
+        window.saturating_sub(self.credit.available_permits()) as u64
+    }
 }
 
 /// The client has gone: nobody needs the answer.

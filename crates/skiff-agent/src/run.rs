@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use skiff_proto::{DockerState, JobStatus, RESTARTED, paths};
+use skiff_proto::{DockerState, JobStatus, RESTARTED, SecretVariables, paths};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -19,7 +19,7 @@ use crate::gate::Gate;
 use crate::home::Home;
 use crate::hooks::HookRunner;
 use crate::idle::{Activity, Watch};
-use crate::job_log::{JobLog, JobView};
+use crate::job_log::{JobLog, LogFolder};
 use crate::keeper::Keeper;
 use crate::layout::Layout;
 use crate::nodes::Nodes;
@@ -122,19 +122,15 @@ fn recover(layout: &Layout) -> io::Result<Past> {
         ));
         record.status = JobStatus::Failed;
         record.ended_ms = Some(now_ms());
-        let log = layout
-            .log_dir(&record::log_name(record.id, record.name.as_deref()))
-            .join("run.log");
-        let view = Arc::new(watch::Sender::new(JobView {
-            record: record.clone(),
-            log_len: 0,
-        }));
-        match JobLog::open(&log, view) {
-            Ok(mut log) => {
+        let logs =
+            LogFolder::new(layout.log_dir(&record::log_name(record.id, record.name.as_deref())));
+        let logs = Arc::new(logs);
+        match JobLog::open(Arc::clone(&logs), &SecretVariables::default()) {
+            Ok(log) => {
                 log.lines(&[String::new()]);
                 log.lines(&closing_lines(record));
             }
-            Err(error) => report(&format!("cannot open {}: {error}", log.display())),
+            Err(error) => report(&format!("cannot open {}: {error}", logs.dir().display())),
         }
         if let Err(error) = record::save(layout, record) {
             report(&format!(

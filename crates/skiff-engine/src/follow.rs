@@ -109,10 +109,7 @@ pub(crate) async fn follow(
     interrupt: &Interrupt,
     reporter: &dyn Reporter,
 ) -> Result<Outcome, FollowError> {
-    let mut place = Place {
-        job: None,
-        offset: 0,
-    };
+    let mut place = Place::default();
     let reading = read(retries, connection, options, &mut place, reporter);
     match interrupt.unless(reading).await {
         Some(Ok(job)) => Ok(Outcome::Read(job)),
@@ -125,9 +122,29 @@ pub(crate) async fn follow(
 }
 
 /// How far a log has been read.
+#[derive(Default)]
 struct Place {
     job: Option<JobRecord>,
     offset: u64,
+    /// Whether what was read ends in the midst of a line.
+    in_line: bool,
+}
+
+impl Place {
+    /// Says in a line of its own that some of the log is not to be had any more, and goes on behind it.
+    fn gap(&mut self, bytes: u64, reporter: &dyn Reporter) -> Result<(), FollowError> {
+        let why = if self.offset == 0 {
+            "they are not kept any more"
+        } else {
+            "the reader was too slow"
+        };
+        let feed = if self.in_line { "\n" } else { "" };
+        let line = format!("{feed}[{bytes} bytes of output were left out: {why}]\n");
+        reporter.log(line.as_bytes()).map_err(FollowError::Output)?;
+        self.offset += bytes;
+        self.in_line = false;
+        Ok(())
+    }
 }
 
 async fn read(
@@ -186,10 +203,14 @@ async fn read_some(
                 place.offset = offset;
                 place.job = Some(job);
             }
+            Frame::Response(_, Response::LogGap { bytes }) => {
+                place.gap(bytes, reporter)?;
+            }
             Frame::Response(_, Response::LogEnd { job }) => return Ok(job),
             Frame::Data(_, bytes) => {
                 reporter.log(&bytes).map_err(FollowError::Output)?;
                 place.offset += bytes.len() as u64;
+                place.in_line = bytes.last().is_some_and(|byte| *byte != b'\n');
                 call.credit(bytes.len()).await.map_err(failed)?;
             }
             Frame::End(_) => {}

@@ -120,6 +120,11 @@ pub enum Response {
         /// The offset in the log of the first byte that will be sent.
         offset: u64,
     },
+    /// So many bytes of the log at this place are not kept any more: the next data are those behind them.
+    LogGap {
+        /// How many.
+        bytes: u64,
+    },
     /// The log's end as far as asked for: final when the job has ended.
     LogEnd {
         /// The job's record now.

@@ -1,12 +1,11 @@
 //! What the keeper holds of each job.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use skiff_proto::{JobRecord, JobSpec};
 use tokio::sync::watch;
 
-use crate::job_log::{JobLog, JobView};
+use crate::job_log::{JobLog, JobView, LogFolder};
 use crate::layout::Layout;
 use crate::record;
 use crate::report;
@@ -15,18 +14,18 @@ use crate::stages::StageControl;
 /// A job as those see it who follow it.
 #[derive(Clone, Debug)]
 pub(crate) struct JobHandle {
-    /// Its record and the length of its log, now and whenever they change.
+    /// Its record, now and whenever it changes.
     pub(crate) view: watch::Receiver<JobView>,
-    /// The file of its log.
-    pub(crate) log: PathBuf,
+    /// Its logs.
+    pub(crate) logs: Arc<LogFolder>,
 }
 
 /// All that belongs to one job.
 #[derive(Debug)]
 pub(super) struct Kept {
-    view: Arc<watch::Sender<JobView>>,
-    /// The folder of its logs.
-    pub(super) logs: PathBuf,
+    view: watch::Sender<JobView>,
+    /// Its logs.
+    logs: Arc<LogFolder>,
     /// What only an unfinished job has.
     pub(super) live: Option<Live>,
 }
@@ -38,28 +37,24 @@ pub(super) struct Live {
     pub(super) spec: Arc<JobSpec>,
     /// What ends its stage, by node, once there is one.
     pub(super) running: Vec<(u32, StageControl)>,
-    view: Arc<watch::Sender<JobView>>,
-    path: PathBuf,
-    /// The writing end of its log, from its first stage on: of a thousand queued jobs none holds a file open.
-    log: Option<Arc<Mutex<JobLog>>>,
+    logs: Arc<LogFolder>,
+    /// The writing end of its logs, from its first stage on: of a thousand queued jobs none holds a file open.
+    log: Option<JobLog>,
 }
 
 impl Kept {
     /// Takes a job in; one with a specification is to run.
     pub(super) fn new(layout: &Layout, record: &JobRecord, spec: Option<Arc<JobSpec>>) -> Self {
         let logs = layout.log_dir(&record::log_name(record.id, record.name.as_deref()));
-        let path = logs.join("run.log");
-        let log_len = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let logs = Arc::new(LogFolder::new(logs));
         let view = JobView {
             record: record.clone(),
-            log_len,
         };
-        let view = Arc::new(watch::Sender::new(view));
+        let view = watch::Sender::new(view);
         let live = spec.map(|spec| Live {
             spec,
             running: Vec::new(),
-            view: Arc::clone(&view),
-            path,
+            logs: Arc::clone(&logs),
             log: None,
         });
         Self { view, logs, live }
@@ -69,7 +64,7 @@ impl Kept {
     pub(super) fn handle(&self) -> JobHandle {
         JobHandle {
             view: self.view.subscribe(),
-            log: self.logs.join("run.log"),
+            logs: Arc::clone(&self.logs),
         }
     }
 
@@ -100,27 +95,27 @@ impl Kept {
 impl Live {
     /// Appends lines of the agent's own to the log.
     pub(super) fn say(&self, lines: &[String]) {
-        let log = self.log.clone().or_else(|| self.open());
-        if let Some(log) = log {
-            log.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .lines(lines);
+        if let Some(log) = self.log.clone().or_else(|| self.open()) {
+            log.lines(lines);
         }
     }
 
-    /// The log, open from now on; None where it cannot be written.
-    pub(super) fn open_log(&mut self) -> Option<Arc<Mutex<JobLog>>> {
+    /// The logs, open from now on; None where they cannot be written.
+    pub(super) fn open_log(&mut self) -> Option<JobLog> {
         if self.log.is_none() {
             self.log = self.open();
         }
         self.log.clone()
     }
 
-    fn open(&self) -> Option<Arc<Mutex<JobLog>>> {
-        match JobLog::open(&self.path, Arc::clone(&self.view)) {
-            Ok(log) => Some(Arc::new(Mutex::new(log))),
+    fn open(&self) -> Option<JobLog> {
+        match JobLog::open(Arc::clone(&self.logs), &self.spec.secrets) {
+            Ok(log) => Some(log),
             Err(error) => {
-                report(&format!("cannot open {}: {error}", self.path.display()));
+                report(&format!(
+                    "cannot open {}: {error}",
+                    self.logs.dir().display()
+                ));
                 None
             }
         }

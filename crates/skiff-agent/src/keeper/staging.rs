@@ -1,7 +1,6 @@
 //! Starts the stages of jobs on their nodes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use skiff_proto::{JobId, JobRecord, StageKind, StageOrder};
@@ -62,10 +61,10 @@ impl Keeper {
                 gpus: has_gpus.then_some(share.gpus.as_slice()),
             };
             order.env = self.surroundings.ordered(&spec, record, place);
-            let output = gang.output(&kept.logs, record, at, share);
+            let output = gang.output(record, at, share);
             let stage = self.nodes.start(share.node, &order);
             live.running.push((share.node, stage.control()));
-            let (log, commands) = (Arc::clone(&log), self.commands.clone());
+            let (log, commands) = (log.clone(), self.commands.clone());
             tokio::spawn(output.follow(job, share.node, stage, log, commands));
         }
         Ok(())
@@ -102,13 +101,13 @@ impl Gang {
         }
     }
 
-    fn output(&self, logs: &Path, record: &JobRecord, at: usize, share: &Share) -> Output {
+    fn output(&self, record: &JobRecord, at: usize, share: &Share) -> Output {
         if self.is_alone {
-            return Output::of_only_node(logs, self.kind, record.name.as_deref());
+            return Output::of_only_node(self.kind, record.name.as_deref());
         }
         let rank = self.rank(at, share);
         let address = self.addresses.get(rank).map_or("", String::as_str);
         let node = Nodes::name(share.node);
-        Output::of_node(logs, self.kind, rank, &node, address)
+        Output::of_node(self.kind, rank, &node, address)
     }
 }
