@@ -15,7 +15,7 @@ use crate::cgroup::{MemoryWatch, size};
 /// How often memory is looked at: a process that eats a gigabyte a second grows by 100 MiB in between.
 const EVERY: Duration = Duration::from_millis(100);
 /// From this share of the limit on, in percent, processes are looked at.
-const SHORT: u64 = 60;
+const SHORT: u64 = 30;
 /// The largest processes that are remembered.
 const REMEMBERED: usize = 8;
 /// Kills that are remembered.

@@ -151,7 +151,7 @@ fn a_task_that_crashed_is_on_its_way_back_until_it_has_crashed_often() {
             } } }),
         )
     };
-    let memory = "it was killed because it used more memory than its limit";
+    let memory = "it was killed because it used more memory than its limit (OOMKilled); ask for more with `resources.memory`";
     assert_eq!(
         state(&[crash(1)]),
         PodState::Waiting(Waiting::Restarting {

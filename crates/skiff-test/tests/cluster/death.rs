@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
+use serde_json::json;
 use skiff_test::host;
 use skiff_test::namespace::{small, with_namespace};
 
@@ -103,6 +104,88 @@ async fn a_killed_agent_comes_back_and_tells_what_became_of_its_job() {
         namespace
             .wait_for_pod(&namespace.head_name("c"), "restart", restarted)
             .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_followed_has_failed_when_its_pod_is_gone_and_numbers_go_on() {
+    with_namespace(async |namespace| {
+        let skiff = namespace.skiff();
+        let launched = skiff.run(&small("c", &["-d", "sleep 100000"])).await;
+        launched.code(0);
+        let name = namespace.head_name("c");
+        let at_once = DeleteParams::default().grace_period(0);
+        let deleted = namespace.api::<Pod>().delete(&name, &at_once).await;
+        deleted.expect("the pod is there");
+        namespace
+            .wait_for_pod(&name, "deletion", |pod| pod.is_none())
+            .await;
+
+        let queue = skiff
+            .run(&["queue", "c", "-o", "json"])
+            .await
+            .code(0)
+            .json();
+        assert_eq!(queue["c"][0]["status"], "FAILED", "{queue}");
+        let cause = queue["c"][0]["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains(&format!("pod {name} is gone")), "{queue}");
+
+        let again = skiff.run(&small("c", &["echo a second life"])).await;
+        again.code(0).says("a second life");
+        let queue = skiff
+            .run(&["queue", "c", "-o", "json"])
+            .await
+            .code(0)
+            .json();
+        let of = |id: u64| {
+            let jobs = queue["c"].as_array().expect("a list of jobs");
+            jobs.iter()
+                .find(|job| job["id"] == id)
+                .expect("a job of this number")
+        };
+        assert_eq!(of(1)["status"], "FAILED", "{queue}");
+        assert_eq!(of(2)["status"], "SUCCEEDED", "{queue}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_for_want_of_memory_is_named() {
+    with_namespace(async |namespace| {
+        let task = json!({
+            "config": { "kubernetes": { "set_pod_resource_limits": true } },
+            // It grows in steps, as most do: one that is there for a moment only cannot be named.
+            "run": "x=$(head -c 120000000 /dev/zero | tr '\\0' x); sleep 1; y=$x$x; echo never",
+        });
+        namespace.write("task.yaml", &task.to_string());
+        let ended = namespace.launch("c", &["task.yaml"]).await.code(100);
+        ended
+            .says("Cause: out of memory: the kernel killed bash (process ")
+            .says(" at the memory limit of ")
+            .says("ask for more with `resources.memory`")
+            .never_says("never");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_that_uses_too_much_disk_is_evicted_and_says_so() {
+    with_namespace(async |namespace| {
+        let limits = json!({ "limits": { "ephemeral-storage": "20Mi" } });
+        let containers = json!([{ "name": "ray-node", "resources": limits }]);
+        let task = json!({
+            "config": { "kubernetes": { "pod_config": { "spec": { "containers": containers } } } },
+            "run": "head -c 100000000 /dev/zero > /var/tmp/big; echo written; sleep 100000",
+        });
+        namespace.write("task.yaml", &task.to_string());
+        let ended = namespace.launch("c", &["task.yaml"]).await.code(100);
+        let ended = ended.says("written");
+        assert!(ended.stderr.contains("ephemeral"), "{ended}");
+        let status = namespace.skiff().run(&["status"]).await.code(0);
+        assert!(status.stderr.contains("ephemeral"), "{status}");
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        namespace.assert_nothing_left().await;
     })
     .await;
 }
