@@ -176,11 +176,16 @@ async fn leave(cluster: &Cluster, pod: &str, remove_while_leaving: bool) {
     }
 }
 
-/// Whether every container has ended, a mesh's or log shipper's perhaps not.
+/// Whether the pod will go at once when it is deleted, or is kept by a container that is not ours and that nobody ends before.
 fn ended(pod: &Pod) -> bool {
     let phase = pod
         .status
         .as_ref()
         .and_then(|status| status.phase.as_deref());
+    let foreign = pod.spec.as_ref().is_some_and(|spec| {
+        let mut names = spec.containers.iter().map(|container| &container.name);
+        names.any(|name| !CONTAINERS.contains(&name.as_str()))
+    });
     matches!(phase, Some("Succeeded" | "Failed"))
+        || (foreign && observe(pod, CONTAINERS) == PodState::Completed)
 }

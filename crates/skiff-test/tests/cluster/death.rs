@@ -189,3 +189,63 @@ async fn a_pod_that_uses_too_much_disk_is_evicted_and_says_so() {
     })
     .await;
 }
+
+/// Something that one node has one of.
+const SEAT: &str = "skiff-test.example/seat";
+
+/// Gives one node its seat, or takes it away.
+async fn seat(namespace: &Namespace, amount: Value) {
+    let nodes = Api::<Node>::all(namespace.client.clone());
+    let all = nodes.list(&ListParams::default()).await;
+    let first = all.expect("the administrator may list nodes").items[0].name_any();
+    let amounts = json!({ SEAT: amount });
+    let status = json!({ "status": { "capacity": amounts, "allocatable": amounts } });
+    let patched = nodes
+        .patch_status(&first, &PatchParams::default(), &Patch::Merge(status))
+        .await;
+    patched.expect("the administrator may change what a node has");
+}
+
+#[tokio::test]
+async fn a_job_that_more_important_work_pushes_out_says_so() {
+    with_namespace(async |namespace| {
+        seat(namespace, "1".into()).await;
+        let important: PriorityClass = serde_json::from_value(json!({
+            "metadata": { "name": namespace.name }, "value": 1000,
+        }))
+        .expect("it is well-formed");
+        let classes = Api::<PriorityClass>::all(namespace.client.clone());
+        let made = classes.create(&PostParams::default(), &important).await;
+        made.expect("the administrator may");
+        let resources = json!({ "limits": { SEAT: "1" } });
+        let containers = json!([{ "name": "ray-node", "resources": resources }]);
+        let task = json!({
+            "config": { "kubernetes": { "pod_config": { "spec": { "containers": containers } } } },
+            "run": "echo begun; sleep 100000",
+        });
+        namespace.write("task.yaml", &task.to_string());
+        let mut launch = namespace.skiff().start(&small("c", &["task.yaml"]));
+        launch.stdout_has("begun").await;
+        let vip: Pod = serde_json::from_value(json!({
+            "metadata": { "name": "vip" },
+            "spec": {
+                "priorityClassName": namespace.name,
+                "containers": [{
+                    "name": "vip", "image": "skiff/base:0.1.0", "command": ["sleep", "100000"], "resources": resources,
+                }],
+            },
+        }))
+        .expect("it is well-formed");
+        let api = namespace.api::<Pod>();
+        let made = api.create(&PostParams::default(), &vip).await;
+        made.expect("the administrator may");
+        let finished = launch.end().await.code(100);
+        let _ = api.delete("vip", &DeleteParams::default()).await;
+        let _ = classes
+            .delete(&namespace.name, &DeleteParams::default())
+            .await;
+        seat(namespace, Value::Null).await;
+        assert!(finished.stderr.contains("Preempted by"), "{finished}");
+    })
+    .await;
+}
