@@ -1,10 +1,12 @@
 //! A pod that dies under a follower: by the API, by a signal.
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::DeleteParams;
-use serde_json::json;
-use skiff_test::host;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
 use skiff_test::namespace::{small, with_namespace};
+use skiff_test::{Namespace, host};
 
 #[tokio::test]
 async fn a_pod_that_vanishes_while_its_output_streams_is_told_to_be_gone() {
