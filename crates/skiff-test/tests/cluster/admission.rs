@@ -1,21 +1,37 @@
 //! Policies of the cluster: a privileged pod that is refused, a quota that is used up.
 
-use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, ResourceQuota};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use skiff_test::namespace::with_namespace;
-use skiff_test::webhook::{Policy, REFUSAL, Webhook};
+use skiff_test::webhook::{PrivilegeWebhook, REFUSAL, ValidatingWebhookConfiguration};
+
+const LABEL: &str = "skiff-test/privileged";
 
 #[tokio::test]
 async fn a_privileged_pod_that_a_policy_refuses_is_explained() {
     with_namespace(async |namespace| {
-        let webhook = Webhook::start(Policy::RefusePrivileged)
-            .await
-            .expect("a port is free");
-        webhook
-            .register(namespace)
+        let webhook = PrivilegeWebhook::start().await.expect("a port is free");
+        let label = json!({ "metadata": { "labels": { LABEL: namespace.name } } });
+        let namespaces = Api::<KubernetesNamespace>::all(namespace.client.clone());
+        let labelled = namespaces
+            .patch(
+                &namespace.name,
+                &PatchParams::default(),
+                &Patch::Merge(label),
+            )
+            .await;
+        labelled.expect("the administrator may label namespaces");
+        let configurations = Api::<ValidatingWebhookConfiguration>::all(namespace.client.clone());
+        let configuration = webhook
+            .configuration(&namespace.name, (LABEL, &namespace.name))
+            .expect("it is well-formed");
+        configurations
+            .create(&PostParams::default(), &configuration)
             .await
             .expect("the administrator may");
+        webhook.wait_until_asked(namespace).await;
 
         namespace.write(
             "task.yaml",
@@ -23,7 +39,9 @@ async fn a_privileged_pod_that_a_policy_refuses_is_explained() {
         );
         let refused = namespace.launch("c", &["task.yaml"]).await;
         let plain = namespace.launch("plain", &["echo without docker"]).await;
-        webhook.unregister(namespace).await;
+        let _ = configurations
+            .delete(&namespace.name, &DeleteParams::default())
+            .await;
 
         let refused = refused
             .code(1)
@@ -71,46 +89,6 @@ async fn a_quota_that_is_used_up_is_told() {
             .code(1)
             .one_error();
         refused.notes("exceeded quota").notes("hint: ask for less");
-        namespace.assert_nothing_left().await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_container_that_a_mesh_puts_into_the_pod_decides_nothing() {
-    with_namespace(async |namespace| {
-        let mesh = json!({
-            "name": "mesh-proxy", "image": "skiff/base:0.1.0",
-            "command": ["/bin/sh", "-c", "trap 'exit 3' TERM; sleep 100000 & wait"],
-            "resources": { "requests": { "cpu": "10m" } },
-        });
-        let webhook = Webhook::start(Policy::Inject(mesh))
-            .await
-            .expect("a port is free");
-        webhook
-            .register(namespace)
-            .await
-            .expect("the administrator may");
-        let launched = namespace.launch("c", &["echo among others"]).await;
-        let failed = namespace.skiff().run(&["exec", "c", "exit 7"]).await;
-        webhook.unregister(namespace).await;
-
-        launched.code(0).says("among others");
-        failed.code(100).says("return code list: [7]");
-        let pod = namespace.head("c").await;
-        let containers = pod.spec.expect("a pod has a specification").containers;
-        assert_eq!(
-            containers[0].name, "mesh-proxy",
-            "it stands before the task's own"
-        );
-        let status = namespace
-            .skiff()
-            .run(&["status", "-o", "json"])
-            .await
-            .code(0)
-            .json();
-        assert_eq!(status[0]["status"], "UP", "{status}");
-        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
         namespace.assert_nothing_left().await;
     })
     .await;

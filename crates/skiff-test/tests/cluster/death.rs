@@ -251,3 +251,37 @@ async fn a_job_that_more_important_work_pushes_out_says_so() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_container_that_is_not_ours_decides_nothing() {
+    with_namespace(async |namespace| {
+        let mesh = json!({
+            "name": "mesh-proxy", "image": "skiff/base:0.1.0",
+            "command": ["/bin/sh", "-c", "trap 'exit 3' TERM; sleep 100000 & wait"],
+            "resources": { "requests": { "cpu": "10m" } },
+        });
+        let crashing = json!({
+            "name": "log-shipper", "image": "skiff/base:0.1.0", "command": ["/bin/false"],
+            "resources": { "requests": { "cpu": "10m" } },
+        });
+        let spec = json!({ "containers": [mesh, crashing] });
+        let task = json!({
+            "config": { "kubernetes": { "pod_config": { "spec": spec } } }, "run": "echo among others",
+        });
+        namespace.write("task.yaml", &task.to_string());
+        let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
+        launched.says("among others");
+        let failed = namespace.skiff().run(&["exec", "c", "exit 7"]).await.code(100);
+        failed.says("return code list: [7]");
+        let status = namespace
+            .skiff()
+            .run(&["status", "-o", "json"])
+            .await
+            .code(0)
+            .json();
+        assert_eq!(status[0]["status"], "UP", "{status}");
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        namespace.assert_nothing_left().await;
+    })
+    .await;
+}
