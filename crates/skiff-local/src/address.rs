@@ -28,6 +28,15 @@ impl Cidr {
         }
     }
 
+    /// Whether an address belongs to the network.
+    pub fn contains(self, address: Ipv4Addr) -> bool {
+        let host = Self {
+            address,
+            prefix: 32,
+        };
+        self.overlaps(host)
+    }
+
     /// Whether an address belongs to both networks.
     pub fn overlaps(self, other: Self) -> bool {
         let bits = u32::from(self.prefix.min(other.prefix));
@@ -129,6 +138,11 @@ impl ClusterRange {
         self.host(64, 1)
     }
 
+    /// The address of the Service that answers for names, where every Kubernetes has it.
+    pub fn dns_service(self) -> Ipv4Addr {
+        self.host(64, 10)
+    }
+
     /// The addresses of all pods.
     pub fn pods(self) -> Cidr {
         self.network(128, 17)
@@ -217,6 +231,8 @@ mod tests {
             assert!(range.pods().overlaps(range.node_pods(node)));
             assert!(node == 1 || !range.node_pods(node).overlaps(range.node_pods(node - 1)));
         }
+        assert!(range.services().contains(range.dns_service()));
+        assert!(!range.services().contains(range.host_address()));
         assert_eq!(range.node_address(2).to_string(), "10.200.0.12");
         assert_eq!(range.loopback_address().to_string(), "127.200.10.1");
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, pin_mut};
-use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use k8s_openapi::api::core::v1::{Endpoints, Node, ServiceAccount};
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{ListParams, WatchEvent, WatchParams},
@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     cluster::Cluster,
-    controller::rights,
+    controller::{self, dns::service, rights},
     file::{self, FileError},
     kubeconfig::Entry,
     pki::Pki,
@@ -132,6 +132,19 @@ impl Administrator {
                     }
                 });
             pending.map_or(Ok(()), Err)
+        })
+        .await;
+    }
+
+    /// Waits until pods are led to who answers for names.
+    pub(crate) async fn wait_names(&self, state: &watch::Sender<String>) {
+        let api = Api::<Endpoints>::namespaced(self.client.clone(), service::NAMESPACE);
+        wait_for(&api, state, |found| match found.get(service::SERVICE) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "{} has not made the Service kube-dns",
+                controller::NAME
+            )),
         })
         .await;
     }

@@ -185,7 +185,11 @@ impl<'a> Raise<'a> {
     }
 
     async fn controller(&self, administrator: &Administrator) -> Result<(), UpError> {
-        administrator.make_rights().await?;
+        let mut made = Ok(());
+        let making = Box::pin(async { made = administrator.make_rights().await });
+        self.wait("the controller has no rights yet", making)
+            .await?;
+        made?;
         if self.is_current(Component::Controller) {
             return Ok(());
         }
@@ -267,6 +271,7 @@ impl<'a> Raise<'a> {
             administrator
                 .wait_default_account(self.cluster.version(), &self.state)
                 .await;
+            administrator.wait_names(&self.state).await;
         };
         self.wait("nodes have not registered", ready).await?;
         let ports = self.cluster.record.ports;

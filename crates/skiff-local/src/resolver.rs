@@ -56,7 +56,7 @@ impl Resolver {
 }
 
 /// The IPv4 servers of a resolv.conf, then those on IPv6 loopback; pods have no other IPv6.
-fn servers(text: &str) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn servers(text: &str) -> impl Iterator<Item = IpAddr> {
     let named = text
         .lines()
         .filter_map(|line| line.trim().strip_prefix("nameserver"));

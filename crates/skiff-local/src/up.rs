@@ -259,7 +259,7 @@ pub async fn up(
         options.wait,
     )?;
     let files = images::files_of_version(&machine.images(), IMAGE_VERSION);
-    let started = raise.run(&files).await?;
+    let started = Box::pin(raise.run(&files)).await?;
     finish(machine, &mut cluster).await?;
     let context = cluster.layout.name().context();
     if !started.is_empty() {

@@ -1,10 +1,11 @@
 //! The one process of Skiff's own in a local cluster: what a bare Kubernetes lacks.
 //!
-//! It provides volumes for claims of the storage class. Everything is level-triggered: what is to be
+//! It answers for the cluster's names and provides volumes for claims of the storage class. Everything is level-triggered: what is to be
 //! done follows from what the API server shows and what lies on the disk, so that it may be killed and
 //! started at any time. It has its own certificate, and no rights but those in [`rights`].
 
 mod claim;
+pub(crate) mod dns;
 mod mirror;
 mod provisioner;
 pub(crate) mod rights;
@@ -43,6 +44,9 @@ pub enum ControllerError {
     /// The cluster's record cannot be used.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// Names cannot be served.
+    #[error("cannot listen for questions about names on the cluster's bridge")]
+    Port(#[source] std::io::Error),
     /// The API server cannot be spoken to.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -53,8 +57,10 @@ pub async fn controller(folder: &Path, log: Log<'_>) -> Result<(), ControllerErr
     let cluster = cluster_of(folder)?;
     let client = api::client(&cluster, NAME).await?;
     log(&format!("serving cluster {}", cluster.layout.name()));
-    provisioner::run(&cluster, client, log).await;
-    Ok(())
+    let volumes = provisioner::run(&cluster, client.clone(), log);
+    let names = dns::run(&cluster, client, log);
+    let (names, ()) = tokio::join!(names, volumes);
+    names.map_err(ControllerError::Port)
 }
 
 fn cluster_of(folder: &Path) -> Result<Cluster, ControllerError> {

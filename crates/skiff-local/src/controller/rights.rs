@@ -1,9 +1,9 @@
 //! The objects that the controller and its users need in Kubernetes: made at every `up`.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use k8s_openapi::api::{
-    rbac::v1::{ClusterRole, ClusterRoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
     storage::v1::StorageClass,
 };
 use kube::{
@@ -12,8 +12,12 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use super::NAME;
+use super::{
+    NAME,
+    dns::service::{NAMESPACE, SERVICE},
+};
 
 /// The name that the storage class calls its provisioner by.
 pub(crate) const PROVISIONER: &str = "skiff.dev/host-path";
@@ -22,13 +26,20 @@ const CLASS: &str = "standard";
 /// The mark of the class that claims get which name none.
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
-/// Makes what is missing. The storage class is left as it is once it is there: it may be changed.
+/// Pause before the API server's own namespace is looked for again.
+const ASK_AGAIN: Duration = Duration::from_millis(25);
+
+/// Makes what is missing; waits for the namespace of the system. The storage class is left as it is once it is there: it may be changed.
 pub(crate) async fn make(client: &Client) -> Result<(), kube::Error> {
     let roles = Api::<ClusterRole>::all(client.clone());
     let bindings = Api::<ClusterRoleBinding>::all(client.clone());
+    let system_roles = Api::<Role>::namespaced(client.clone(), NAMESPACE);
+    let system_bindings = Api::<RoleBinding>::namespaced(client.clone(), NAMESPACE);
     tokio::try_join!(
         apply(&roles, typed(role())),
-        apply(&bindings, typed(binding())),
+        apply(&bindings, typed(binding("ClusterRole"))),
+        apply(&system_roles, typed(system_role())),
+        apply(&system_bindings, typed(binding("Role"))),
         make_class(client),
     )?;
     Ok(())
@@ -39,9 +50,14 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
 {
     let params = PatchParams::apply(NAME).force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(&object))
-        .await?;
-    Ok(())
+    let patch = Patch::Apply(&object);
+    loop {
+        match api.patch(&object.name_any(), &params, &patch).await {
+            // A server that has just started has not made its own namespaces yet.
+            Err(kube::Error::Api(status)) if status.is_not_found() => sleep(ASK_AGAIN).await,
+            applied => return applied.map(drop),
+        }
+    }
 }
 
 async fn make_class(client: &Client) -> Result<(), kube::Error> {
@@ -74,6 +90,7 @@ fn role() -> Value {
     json!({
         "metadata": {"name": NAME},
         "rules": [
+            rule("", &["services", "endpoints", "namespaces"], &watch),
             rule("", &["persistentvolumeclaims", "persistentvolumes"], &watch),
             rule("storage.k8s.io", &["storageclasses"], &watch),
             rule("", &["persistentvolumes"], &["create", "delete"]),
@@ -82,11 +99,23 @@ fn role() -> Value {
     })
 }
 
-fn binding() -> Value {
+/// What it may do in the namespace of the system. Which object is made cannot be limited by name.
+fn system_role() -> Value {
+    let resources = ["services", "endpoints"];
+    json!({
+        "metadata": {"name": NAME},
+        "rules": [
+            {"apiGroups": [""], "resources": resources, "verbs": ["create"]},
+            {"apiGroups": [""], "resources": resources, "verbs": ["patch"], "resourceNames": [SERVICE]},
+        ],
+    })
+}
+
+fn binding(kind: &str) -> Value {
     let group = "rbac.authorization.k8s.io";
     json!({
         "metadata": {"name": NAME},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": NAME},
+        "roleRef": {"apiGroup": group, "kind": kind, "name": NAME},
         "subjects": [{"apiGroup": group, "kind": "User", "name": NAME}],
     })
 }
@@ -109,15 +138,18 @@ mod tests {
     #[test]
     fn the_objects_are_of_their_types() {
         let role: ClusterRole = typed(role());
-        let binding: ClusterRoleBinding = typed(binding());
-        assert_eq!(role.name_any(), binding.role_ref.name);
+        let bound: ClusterRoleBinding = typed(binding("ClusterRole"));
+        assert_eq!(role.name_any(), bound.role_ref.name);
+        let role: Role = typed(system_role());
+        let bound: RoleBinding = typed(binding("Role"));
+        assert_eq!(role.name_any(), bound.role_ref.name);
         let class: StorageClass = typed(class(true));
         assert_eq!(class.annotations()[DEFAULT], "true");
     }
 
     #[test]
-    fn nothing_may_be_read_or_changed_but_by_name() {
-        let text = role().to_string();
+    fn every_right_is_named_and_none_is_to_secrets() {
+        let text = format!("{}{}", role(), system_role());
         assert!(!text.contains('*') && !text.contains("secrets"), "{text}");
     }
 }

@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use super::Facts;
 use crate::{
     cluster::{Cluster, Node},
+    controller::dns,
     flags::CONTAINERD_SOCKET,
     pki::{Pki, kubelet_server},
     settings::volume_plugins,
     version::Version,
 };
 
+/// How many processes and threads a pod may have: enough for a Docker daemon and a large build, and
+/// few beside what the kernel has for all pods of the machine.
+const POD_PIDS: u32 = 4096;
 /// The oldest kubelet that takes the runtime's endpoint as a setting.
 const ENDPOINT_SETTING: Version = Version::new(1, 27);
 /// The oldest kubelet that refuses cgroups of version 1 unless told otherwise.
@@ -35,13 +39,14 @@ pub(crate) fn settings(cluster: &Cluster, node: &Node, pki: &Pki, facts: &Facts)
             "x509": {"clientCAFile": pki.certificate("ca")},
         },
         "authorization": {"mode": "Webhook"},
-        "clusterDomain": "cluster.local",
+        "clusterDomain": dns::DOMAIN,
+        "clusterDNS": [cluster.record.range.dns_service()],
         "resolvConf": node.files.resolv_conf(),
         "volumePluginDir": volume_plugins(cluster),
         // Nodes share one kernel: each has its own cgroups, and its pods a bound on processes.
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{}", node.files.cgroup),
-        "podPidsLimit": 16384,
+        "podPidsLimit": POD_PIDS,
         "enforceNodeAllocatable": [],
         "failSwapOn": false,
         // Bytes, not shares: a large disk that is nearly full still has room for a pod.
@@ -105,6 +110,14 @@ mod tests {
         assert!(settings_for("v1.34.1", true).get("failCgroupV1").is_none());
         assert_eq!(settings_for("v1.35.0", true)["failCgroupV1"], false);
         assert!(settings_for("v1.35.0", false).get("failCgroupV1").is_none());
+    }
+
+    #[test]
+    fn pods_ask_the_clusters_own_server_and_have_a_bound_on_processes() {
+        let settings = settings_for("v1.20.2", true);
+        assert_eq!(settings["clusterDNS"], json!(["10.200.64.10"]));
+        assert_eq!(settings["clusterDomain"], "cluster.local");
+        assert_eq!(settings["podPidsLimit"], 4096);
     }
 
     #[test]
