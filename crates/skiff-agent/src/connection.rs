@@ -107,17 +107,17 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// The next piece; None where the connection broke. To be called from a thread that may block.
-    pub(crate) fn next(&mut self) -> Option<Piece> {
-        self.pieces.blocking_recv()
+    /// The next piece; None where the connection broke.
+    pub(crate) async fn next(&mut self) -> Option<Piece> {
+        self.pieces.recv().await
     }
 
     /// Tells the client that it may send so many bytes more.
-    pub(crate) fn consumed(&self, bytes: usize) {
+    pub(crate) async fn consumed(&self, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.held.fetch_sub(bytes, Ordering::Relaxed);
         // A client that is gone needs no credit.
-        let _ = self.out.blocking_send(Frame::Credit(self.id, bytes));
+        let _ = self.out.send(Frame::Credit(self.id, bytes)).await;
     }
 }
 
@@ -266,7 +266,7 @@ impl Connection {
             _busy: request::is_work(&request).then(|| Arc::new(self.service.activity.request())),
         };
         let mut upload = None;
-        let receiving = matches!(request, Request::Workdir).then(|| {
+        let receiving = matches!(request, Request::Sync { .. }).then(|| {
             let (sender, pieces) = mpsc::unbounded_channel();
             let held = Arc::new(AtomicU32::new(0));
             upload = Some((sender, Arc::clone(&held)));

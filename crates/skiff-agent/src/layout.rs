@@ -43,11 +43,6 @@ impl Layout {
         self.run_dir().join("bashrc")
     }
 
-    /// Where uploads are unpacked before they take their place.
-    pub(crate) fn incoming(&self) -> PathBuf {
-        self.root.join("incoming")
-    }
-
     /// The folder of one job's record and scripts.
     pub(crate) fn job_dir(&self, id: JobId) -> PathBuf {
         self.at(paths::JOBS).join(id.to_string())

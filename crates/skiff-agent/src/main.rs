@@ -36,10 +36,9 @@ mod session;
 mod shell;
 mod sidecar;
 mod stages;
+mod sync;
 mod tools;
-mod upload;
 mod watch_dir;
-mod workdir;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use crate::connection::{Gone, Reply, Upload};
 use crate::keeper::{Command, JobHandle};
 use crate::log_stream::{self, Wanted};
 use crate::server::Service;
-use crate::upload;
+use crate::sync::{self, Order};
 
 mod ending;
 
@@ -24,16 +24,6 @@ pub(crate) async fn start(
     service: &Service,
 ) -> JoinHandle<()> {
     match request {
-        Request::Workdir => {
-            let service = service.clone();
-            tokio::spawn(async move {
-                if let Some(receiving) = receiving
-                    && let Some(result) = upload::receive(receiving, &service).await
-                {
-                    finish(&reply, result.map(|()| Response::Done)).await;
-                }
-            })
-        }
         Request::Submit { job } => {
             let asked = ask(service, |answer| Command::Submit(Box::new(job), answer)).await;
             tokio::spawn(async move {
@@ -102,6 +92,22 @@ pub(crate) async fn start(
         Request::RunHooks { event } => ending::run_hooks(event, reply, service),
         Request::Activity => ending::activity(reply, service),
         Request::Shutdown { ending } => ending::shut_down(ending, reply, service).await,
+        Request::Sync {
+            sync: name,
+            roots,
+            manifest,
+        } => {
+            let service = service.clone();
+            let order = Order { roots, manifest };
+            tokio::spawn(async move {
+                if let Some(receiving) = receiving
+                    && let Some(result) =
+                        sync::receive(name, order, receiving, &reply, &service).await
+                {
+                    finish(&reply, result.map(|()| Response::Done)).await;
+                }
+            })
+        }
     }
 }
 

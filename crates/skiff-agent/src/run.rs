@@ -31,6 +31,7 @@ use crate::server::{self, Service};
 use crate::shell::Shell;
 use crate::sidecar;
 use crate::stages::Stages;
+use crate::sync::{self, Turns};
 
 /// Commands on their way to the keeper; its senders wait where it is behind.
 const COMMANDS: usize = 64;
@@ -58,6 +59,7 @@ pub(crate) fn run(layout: Layout, docker: bool) -> Result<ExitCode, RunError> {
     let marker = layout.at(paths::LEAVE_MARKER);
     prepare(&layout)?;
     let home = Home::prepare(&layout).map_err(RunError::Home)?;
+    sync::recover(&layout).map_err(|error| RunError::Folder(layout.at(paths::SYNC), error))?;
     let surroundings = Surroundings {
         own: std::env::vars_os().collect(),
         home,
@@ -87,8 +89,6 @@ fn prepare(layout: &Layout) -> Result<(), RunError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(RunError::Folder(path, error)),
         _ => Ok(()),
     };
-    let incoming = layout.incoming();
-    remove(incoming.clone(), fs::remove_dir_all(&incoming))?;
     let marker = layout.at(paths::LEAVE_MARKER);
     remove(marker.clone(), fs::remove_file(&marker))?;
     Shell::prepare(layout).map_err(|error| RunError::Folder(layout.shell_start(), error))
@@ -175,9 +175,9 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let (departing, departed) = watch::channel(false);
     let service = Service {
         keeper: keeper.clone(),
-        workdir: surroundings.home.workdir.clone(),
+        home: surroundings.home.clone(),
         boot: surroundings.boot.clone(),
-        placing: Arc::default(),
+        syncs: Turns::default(),
         layout: layout.clone(),
         docker,
         activity: activity.clone(),

@@ -3,21 +3,21 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use skiff_proto::{DockerState, paths};
 use tokio::net::UnixListener;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::connection::{self, Peer};
+use crate::home::Home;
 use crate::hooks::HookRunner;
 use crate::idle::{self, Activity};
 use crate::keeper;
 use crate::layout::Layout;
 use crate::queue::Departure;
+use crate::sync::Turns;
 
 /// How long clients have to take their last answers when the agent goes.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -29,10 +29,10 @@ pub(crate) struct Service {
     pub(crate) keeper: mpsc::Sender<keeper::Command>,
     /// Where things lie.
     pub(crate) layout: Layout,
-    /// Where uploads go.
-    pub(crate) workdir: PathBuf,
-    /// One upload at a time takes its place in the working folder.
-    pub(crate) placing: Arc<Mutex<()>>,
+    /// Where jobs are at home.
+    pub(crate) home: Home,
+    /// The syncs that are under way.
+    pub(crate) syncs: Turns,
     /// What is known of Docker.
     pub(crate) docker: watch::Receiver<DockerState>,
     /// The identity of this run of the agent.

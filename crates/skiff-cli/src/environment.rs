@@ -2,6 +2,18 @@
 
 use std::path::PathBuf;
 
+use skiff_engine::Machine;
+
+/// Text that must not show in what `Debug` prints.
+#[derive(Clone)]
+pub(crate) struct Password(String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
 /// What the environment says.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
@@ -17,6 +29,10 @@ pub(crate) struct Environment {
     pub(crate) global_config: Option<PathBuf>,
     /// `SKYPILOT_PROJECT_CONFIG`: takes the place of `./.sky.yaml`.
     pub(crate) project_config: Option<PathBuf>,
+    /// `GIT_TOKEN`: the password for git workdirs behind HTTPS.
+    pub(crate) git_token: Option<Password>,
+    /// `GIT_SSH_KEY_PATH`: the key for git workdirs behind SSH.
+    pub(crate) git_ssh_key: Option<PathBuf>,
     /// `SKIFF_LOG`: a filter for diagnostics, such as `debug`.
     pub(crate) log: Option<String>,
 }
@@ -39,7 +55,19 @@ impl Environment {
             user_id: text("SKYPILOT_USER_ID"),
             global_config: path("SKYPILOT_GLOBAL_CONFIG"),
             project_config: path("SKYPILOT_PROJECT_CONFIG"),
+            git_token: text("GIT_TOKEN").map(Password),
+            git_ssh_key: path("GIT_SSH_KEY_PATH"),
             log: text("SKIFF_LOG"),
+        }
+    }
+
+    /// What syncs need of this machine.
+    pub(crate) fn machine(&self) -> Machine {
+        Machine {
+            home: self.home.clone(),
+            cache: self.skiff_home.join("cache"),
+            git_token: self.git_token.as_ref().map(|Password(token)| token.clone()),
+            git_ssh_key: self.git_ssh_key.clone(),
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use skiff_engine::{Event, Reporter};
 
 use crate::printer::Printer;
+
+/// How often a line tells of progress where nobody watches.
+const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows events.
 pub(crate) struct Progress {
@@ -20,6 +23,20 @@ struct State {
     spinner: Option<ProgressBar>,
     /// Whether the loss of the connection has been told.
     disconnected: bool,
+    /// When progress was last written as a line.
+    told: Option<Instant>,
+}
+
+impl State {
+    /// Whether it is time for another line about what takes long.
+    fn is_long_ago(&mut self) -> bool {
+        let now = Instant::now();
+        let is_long_ago = now.duration_since(*self.told.get_or_insert(now)) >= LINE_EVERY;
+        if is_long_ago {
+            self.told = Some(now);
+        }
+        is_long_ago
+    }
 }
 
 impl Progress {
@@ -85,15 +102,30 @@ impl Reporter for Progress {
                 cluster,
                 reused: true,
             } => self.done(&format!("✓ Cluster is up: {cluster}.")),
-            Event::WorkdirSynced {
+            Event::Syncing { sent, total } => {
+                if self.printer.is_watched() || self.lock().is_long_ago() {
+                    self.busy(format!("Syncing ({} of {})", size(sent), size(total)));
+                }
+            }
+            Event::Synced {
+                what,
                 files,
                 bytes,
+                sent,
                 elapsed,
-            } => self.done(&format!(
-                "✓ Synced workdir: {files} files, {}, {:.1} s.",
-                size(bytes),
-                elapsed.as_secs_f32()
-            )),
+            } => {
+                let plural = if files == 1 { "" } else { "s" };
+                let sent = match sent {
+                    0 => ", nothing new".to_owned(),
+                    sent if sent < bytes => format!(", {} of it new", size(sent)),
+                    _ => String::new(),
+                };
+                self.done(&format!(
+                    "✓ Synced {what}: {files} file{plural}, {}{sent}, {:.1} s.",
+                    size(bytes),
+                    elapsed.as_secs_f32()
+                ));
+            }
             Event::JobSubmitted { job } => self.done(&format!("✓ Job submitted, ID: {job}")),
             Event::Reconnecting { reason } => {
                 let told = std::mem::replace(&mut self.lock().disconnected, true);

@@ -91,6 +91,10 @@ fn refusal_hint(kind: FaultKind) -> Option<String> {
         FaultKind::Unsupported => {
             Some("relaunch the cluster: its agent is of another version than this Skiff".to_owned())
         }
+        FaultKind::Changed => {
+            Some("leave files that change all the time out with a .skyignore".to_owned())
+        }
+        FaultKind::NodeLost => Some("`skiff status -v` tells how the nodes are".to_owned()),
         FaultKind::Invalid | FaultKind::System => None,
     }
 }

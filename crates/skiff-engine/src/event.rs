@@ -24,12 +24,23 @@ pub enum Event {
         /// Whether it had been there before.
         reused: bool,
     },
-    /// The workdir has been uploaded and is on the pod's disk.
-    WorkdirSynced {
+    /// Files are on their way to the nodes.
+    Syncing {
+        /// Bytes that have been read and sent.
+        sent: u64,
+        /// Bytes that the nodes lacked.
+        total: u64,
+    },
+    /// Files are at their places on all nodes.
+    Synced {
+        /// What they are: `workdir and 2 file mounts`.
+        what: String,
         /// Number of files.
         files: u64,
         /// Their bytes.
         bytes: u64,
+        /// Those of them that the nodes lacked.
+        sent: u64,
         /// How long it took.
         elapsed: Duration,
     },

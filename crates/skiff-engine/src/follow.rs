@@ -252,11 +252,11 @@ impl<'a> Retries<'a> {
     }
 
     /// What went before does not count any more.
-    fn start_over(&mut self) {
+    pub(crate) fn start_over(&mut self) {
         self.pause = FIRST_PAUSE;
     }
 
-    fn connected(&mut self, reporter: &dyn Reporter) {
+    pub(crate) fn connected(&mut self, reporter: &dyn Reporter) {
         self.answered = true;
         if self.since.take().is_some() {
             reporter.event(Event::Reconnected);

@@ -1,12 +1,10 @@
 //! Jobs on a cluster: submit, list, cancel.
 
-use std::path::{Path, PathBuf};
-
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{ClusterName, NameError};
 use skiff_kube::{Cluster, last_restart};
 use skiff_proto::{JobId, JobRecord, JobSpec, RESTARTED, Request, Response, STOPPED};
-use skiff_schema::{ResolvedTask, Workdir};
+use skiff_schema::ResolvedTask;
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, find};
@@ -14,7 +12,7 @@ use crate::connect::{AgentError, CONTAINER, Connection};
 use crate::follow::{ENDS, FollowError, LogOptions, Outcome, Retries, follow, gone};
 use crate::launchable::{NotLaunchable, executable};
 use crate::status::{ClusterState, state_of};
-use crate::workdir::{self, WorkdirError};
+use crate::sync::{Machine, Sources, SyncError, Syncing};
 use crate::{Event, Interrupt, Reporter, User, submissions};
 use skiff_wire::SessionError;
 
@@ -37,9 +35,9 @@ pub enum JobError {
         /// Why, where that is known.
         why: Option<String>,
     },
-    /// The workdir could not be uploaded.
+    /// The files could not be synced.
     #[error(transparent)]
-    Workdir(#[from] WorkdirError),
+    Sync(#[from] SyncError),
     /// The agent could not be asked, or refused.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -65,18 +63,10 @@ impl JobError {
                     "`skiff launch -c {name} …` brings it up again, `skiff down {name}` removes it"
                 )
             })),
-            Self::Workdir(WorkdirError::Agent(error)) | Self::Agent(error) => error.hint(),
-            Self::Workdir(_) => None,
+            Self::Sync(error) => error.hint(),
+            Self::Agent(error) => error.hint(),
             Self::Follow(error) => error.hint(),
         }
-    }
-}
-
-/// The local folder that becomes the workdir.
-pub(crate) fn folder(task: &ResolvedTask) -> Option<PathBuf> {
-    match task.workdir.as_ref()? {
-        Workdir::Folder(path) => Some(PathBuf::from(path)),
-        Workdir::Git { .. } => None,
     }
 }
 
@@ -121,6 +111,15 @@ impl Submission {
         })
     }
 
+    /// The same, with further variables, which those of the task win over.
+    #[must_use]
+    pub(crate) fn with(mut self, variables: Vec<(String, String)>) -> Self {
+        for (name, value) in variables {
+            self.0.env.entry(name).or_insert(value);
+        }
+        self
+    }
+
     /// The same, with a number behind this one.
     #[must_use]
     pub(crate) fn after(mut self, last: JobId) -> Self {
@@ -135,20 +134,37 @@ pub(crate) struct Submitted {
     pub(crate) connection: Connection,
 }
 
-/// Uploads the workdir and submits the job, over as many connections as it takes.
+/// Syncs files and submits the job, over as many connections as it takes.
 pub(crate) async fn submit(
     mut retries: Retries<'_>,
-    workdir: Option<&Path>,
+    sources: Sources,
     submission: Option<Submission>,
     reporter: &dyn Reporter,
 ) -> Result<Option<Submitted>, JobError> {
     let (cluster, pod) = retries.target();
+    let mut syncing = Syncing::new(sources);
+    let mut least = None;
     loop {
-        match try_submit(cluster, pod, workdir, submission.as_ref(), reporter).await {
+        match try_submit(
+            cluster,
+            pod,
+            syncing.as_mut(),
+            submission.as_ref(),
+            reporter,
+        )
+        .await
+        {
             Ok(job) => return Ok(job),
-            Err(JobError::Agent(error) | JobError::Workdir(WorkdirError::Agent(error)))
+            Err(JobError::Agent(error) | JobError::Sync(SyncError::Agent(error)))
                 if error.is_transient() =>
             {
+                let lacking = syncing.as_ref().and_then(Syncing::lacking);
+                // Each connection that brought something counts as the first one.
+                if lacking.is_some_and(|lacking| least.is_none_or(|least| lacking < least)) {
+                    least = lacking;
+                    retries.connected(reporter);
+                    retries.start_over();
+                }
                 retries.pause(error, reporter).await?;
             }
             Err(error) => return Err(error),
@@ -159,23 +175,21 @@ pub(crate) async fn submit(
 async fn try_submit(
     cluster: &Cluster,
     pod: &str,
-    workdir: Option<&Path>,
+    syncing: Option<&mut Syncing>,
     submission: Option<&Submission>,
     reporter: &dyn Reporter,
 ) -> Result<Option<Submitted>, JobError> {
-    if workdir.is_none() && submission.is_none() {
-        return Ok(None);
-    }
-    let connection = Connection::open(cluster, pod).await?;
-    if let Some(path) = workdir {
-        let uploaded = workdir::upload(&connection, path).await?;
-        let (files, bytes, elapsed) = (uploaded.files, uploaded.bytes, uploaded.elapsed);
-        reporter.event(Event::WorkdirSynced {
-            files,
-            bytes,
-            elapsed,
-        });
-    }
+    let connection = match syncing {
+        Some(syncing) => {
+            // The files are read while the stream is opened.
+            let opening = async { Ok(Connection::open(cluster, pod).await?) };
+            let (connection, ()) = tokio::try_join!(opening, syncing.read(reporter))?;
+            syncing.run(&connection, reporter).await?;
+            connection
+        }
+        None if submission.is_none() => return Ok(None),
+        None => Connection::open(cluster, pod).await?,
+    };
     let Some(Submission(job)) = submission else {
         return Ok(None);
     };
@@ -197,6 +211,8 @@ pub struct ExecRequest {
     pub task: ResolvedTask,
     /// Who asks.
     pub user: User,
+    /// The user's machine.
+    pub machine: Machine,
     /// Do not wait for the job.
     pub detach: bool,
 }
@@ -209,10 +225,12 @@ pub async fn exec(
     reporter: &dyn Reporter,
 ) -> Result<(Option<JobRecord>, Option<Outcome>), JobError> {
     executable(&request.task)?;
-    let workdir = folder(&request.task);
-    if let Some(workdir) = &workdir {
-        workdir::check(workdir)?;
-    }
+    let mut sources = Sources::of(&request.task, false, &request.machine)?;
+    let fetching = sources.fetch(reporter);
+    let Some(variables) = interrupt.unless(fetching).await else {
+        return Err(FollowError::Interrupted.into());
+    };
+    let variables = variables?;
     let name = ClusterName::new(&request.cluster, &request.user.hash)?;
     let pod = name.pod(0);
     let submission = request.task.run.is_some().then(|| {
@@ -223,10 +241,11 @@ pub async fn exec(
             &request.task,
             None,
         )
+        .with(variables)
     });
     let retries = Retries::new(cluster, &pod);
-    let submitting = submit(retries, workdir.as_deref(), submission, reporter);
-    let submitted = match interrupt.unless(submitting).await {
+    let submitting = submit(retries, sources, submission, reporter);
+    let submitted = match interrupt.unless(Box::pin(submitting)).await {
         Some(Ok(Some(submitted))) => submitted,
         Some(Ok(None)) => return Ok((None, None)),
         None => return Err(FollowError::Interrupted.into()),
@@ -408,7 +427,7 @@ pub(crate) async fn explain(
     let unreached = matches!(
         &error,
         JobError::Agent(AgentError::Api(_))
-            | JobError::Workdir(WorkdirError::Agent(AgentError::Api(_)))
+            | JobError::Sync(SyncError::Agent(AgentError::Api(_)))
             | JobError::Follow(
                 FollowError::Agent(AgentError::Api(_))
                     | FollowError::Ended { .. }

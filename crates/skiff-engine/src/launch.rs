@@ -1,20 +1,18 @@
 //! Launch: a task becomes a cluster, or goes to the one that is there, and runs.
 
-use std::path::PathBuf;
-
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Plan, compile};
 use skiff_kube::{ApiError, Cluster, PodState, observe};
 use skiff_proto::{JobId, JobRecord};
-use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask, Workdir};
+use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask};
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, Outcome, Retries};
-use crate::job::{JobError, Submission, Submitted, folder, see_through, submit};
+use crate::job::{JobError, Submission, Submitted, see_through, submit};
 use crate::launchable::{NotLaunchable, launchable};
 use crate::provision::{CONTAINERS, ProvisionError, create, renew, wait_all_running};
-use crate::workdir::{self, WorkdirError};
+use crate::sync::{Machine, Sources, SyncError};
 use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner, submissions};
 
 /// What the user wants launched.
@@ -28,6 +26,8 @@ pub struct LaunchRequest {
     pub config: KubernetesConfig,
     /// Who launches.
     pub user: User,
+    /// The user's machine.
+    pub machine: Machine,
     /// The agents that can be delivered.
     pub agents: Vec<AgentExecutable>,
     /// The command line, for `status -v`.
@@ -93,9 +93,9 @@ pub enum LaunchError {
     /// The pod does not come up.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
-    /// The workdir cannot be uploaded.
+    /// The files cannot be synced.
     #[error(transparent)]
-    Workdir(#[from] WorkdirError),
+    Sync(#[from] SyncError),
     /// The job cannot be submitted.
     #[error(transparent)]
     Job(#[from] JobError),
@@ -131,11 +131,11 @@ impl LaunchError {
                 "`skiff down {name}` first, or choose another name with `-c`"
             )),
             Self::Provision(error) => error.hint(),
-            Self::Workdir(WorkdirError::Agent(error)) => error.hint(),
+            Self::Sync(error) => error.hint(),
             Self::Job(error) => error.hint(),
             Self::Follow(error) => error.hint(),
             Self::NotUndone { name, .. } => Some(format!("`skiff down {name}` removes it")),
-            Self::Workdir(_) | Self::Interrupted { .. } => None,
+            Self::Interrupted { .. } => None,
         }
     }
 }
@@ -143,9 +143,8 @@ impl LaunchError {
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
     let mut notes = launchable(&request.task, &request.config)?;
-    if let Some(Workdir::Folder(workdir)) = &request.task.workdir {
-        workdir::check(&PathBuf::from(workdir))?;
-    }
+    // What is not there is told before anything is created for it.
+    Sources::of(&request.task, true, &request.machine)?;
     let name =
         ClusterName::new(&request.cluster, &request.user.hash).map_err(CompileError::from)?;
     let pod_name = name.pod(0);
@@ -284,6 +283,8 @@ async fn start(
         running,
         last_job,
     } = prepared;
+    let mut sources = Sources::of(&request.task, true, &request.machine)?;
+    let variables = sources.fetch(reporter).await?;
     let pod = plan.cluster.pod(0);
     for note in notes {
         reporter.event(Event::Note(note.clone()));
@@ -313,11 +314,11 @@ async fn start(
             &request.task,
             setup,
         )
+        .with(variables)
         .after(*last_job)
     });
-    let workdir = folder(&request.task);
     let retries = Retries::new(cluster, &pod).answered();
-    let submitted = submit(retries, workdir.as_deref(), submission, reporter).await?;
+    let submitted = submit(retries, sources, submission, reporter).await?;
     if !running {
         owner::release(cluster, plan).await?;
     }

@@ -5,8 +5,8 @@
 use std::fmt;
 
 use skiff_schema::{
-    DockerMode, FileKind, KubernetesConfig, ResolvedResources, ResolvedTask, Task, TaskFile,
-    Workdir,
+    DockerMode, FileKind, FileMount, KubernetesConfig, ResolvedResources, ResolvedTask, Task,
+    TaskFile,
 };
 use thiserror::Error;
 
@@ -155,12 +155,6 @@ impl Obstacles {
                 "`--gpus none` runs the task without",
             );
         }
-        if let Some(Workdir::Git { .. }) = &task.workdir {
-            self.add(
-                "`workdir` is a git repository: this version of Skiff syncs local folders only",
-                "clone it and name the folder with --workdir, or clone it in `setup`",
-            );
-        }
         let managed: Vec<&str> = task
             .managed_secrets
             .iter()
@@ -204,10 +198,11 @@ impl Obstacles {
     /// What appears in the pod beside the workdir.
     fn files(&mut self, task: &ResolvedTask) {
         // Addresses and paths are not quoted: variables in them may have been secrets.
-        if !task.file_mounts.is_empty() {
+        let remote = |mount: &FileMount| !matches!(mount, FileMount::Local(_));
+        if task.file_mounts.values().any(remote) {
             self.add(
-                "`file_mounts` is not there in this version of Skiff",
-                "put small files into the workdir, and fetch large ones in `setup`",
+                "`file_mounts` names buckets or addresses: this version of Skiff syncs local files and folders only",
+                "fetch them in `setup`, with the tools and rights of the image",
             );
         }
         if !task.volumes.is_empty() {

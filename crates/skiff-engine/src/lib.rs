@@ -17,7 +17,7 @@ mod owner;
 mod provision;
 mod status;
 mod submissions;
-mod workdir;
+mod sync;
 
 pub use cluster::{ClusterError, SkiffCluster};
 pub use connect::AgentError;
@@ -31,7 +31,7 @@ pub use launchable::{NotLaunchable, executable, launchable, only_task};
 pub use provision::ProvisionError;
 pub use skiff_wire::SessionError;
 pub use status::{ClusterState, ClusterStatus, running_clusters, status};
-pub use workdir::WorkdirError;
+pub use sync::{GitError, Machine, SyncError};
 
 /// An agent executable that this build of Skiff can deliver.
 #[derive(Clone, Debug)]

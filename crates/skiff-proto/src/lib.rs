@@ -11,6 +11,7 @@ mod keys;
 mod message;
 pub mod paths;
 mod stage;
+pub mod tree;
 
 pub use ending::{Autostop, Ending, Farewell, Hook, HookEvent, Hooks, Left, WaitFor};
 pub use exit::ExitStatus;

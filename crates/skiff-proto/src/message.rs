@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tree::SyncRoot;
 use crate::{Autostop, Ending, HookEvent, JobId, JobRecord, JobSpec, StageEnd, StageOrder};
 
 /// The first frame of each side.
@@ -22,9 +23,6 @@ pub struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
-    /// Data frames of this id carry a tar archive that is unpacked into `~/sky_workdir`; `End` ends it.
-    /// Answered by `Done` only when everything is on disk.
-    Workdir,
     /// Queue a job.
     Submit {
         /// The job.
@@ -88,6 +86,18 @@ pub enum Request {
     /// What goes on at this node beside its head's jobs: what a head asks of a worker before it leaves for idleness.
     /// Answered by `Activity`.
     Activity,
+    /// Bring trees of files to all nodes. Data frames of this id carry the manifest: entries in their order, compressed.
+    /// It is answered by data frames with the needs and by `Needs`; then data frames carry the contents, compressed, and
+    /// `End` ends them. Answered by `Done` when every node has every tree at its place. Whatever breaks before that
+    /// changes nothing, and what has arrived need not be sent again.
+    Sync {
+        /// The client's name of this sync: one of the same name that is still under way ends.
+        sync: String,
+        /// Where the trees go.
+        roots: Vec<SyncRoot>,
+        /// Bytes of the compressed manifest.
+        manifest: u64,
+    },
 }
 
 /// Which job's log.
@@ -162,6 +172,8 @@ pub enum Response {
         /// Why.
         fault: Fault,
     },
+    /// The needs of a sync have been sent: contents may follow.
+    Needs,
 }
 
 /// What the agent knows of the Docker daemon beside it.
@@ -206,6 +218,10 @@ pub enum FaultKind {
     System,
     /// The agent is going down.
     ShuttingDown,
+    /// Files changed while they were synced: the same again will do.
+    Changed,
+    /// A node of the cluster is not there.
+    NodeLost,
 }
 
 impl fmt::Display for Fault {

@@ -3,6 +3,7 @@
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+use skiff_proto::tree::SyncRoot;
 use skiff_proto::{
     Autostop, Decoder, DockerState, Ending, Fault, FaultKind, Frame, FrameError, Hello, HookEvent,
     JobRecord, JobSpec, JobStatus, LogSource, MAX_FRAME, Request, Response, WaitFor,
@@ -91,7 +92,6 @@ fn request() -> impl Strategy<Value = Request> {
         text().prop_map(LogSource::Submission),
     ];
     prop_oneof![
-        Just(Request::Workdir),
         spec().prop_map(|job| Request::Submit { job }),
         (
             source,
@@ -118,6 +118,11 @@ fn request() -> impl Strategy<Value = Request> {
         ]
         .prop_map(|event| Request::RunHooks { event }),
         Just(Request::Activity),
+        (text(), text(), any::<u64>()).prop_map(|(sync, path, manifest)| Request::Sync {
+            sync,
+            roots: vec![SyncRoot::Workdir, SyncRoot::Mount { path }],
+            manifest,
+        }),
     ]
 }
 
@@ -142,6 +147,8 @@ fn response() -> impl Strategy<Value = Response> {
         Just(FaultKind::DiskFull),
         Just(FaultKind::System),
         Just(FaultKind::ShuttingDown),
+        Just(FaultKind::Changed),
+        Just(FaultKind::NodeLost),
     ];
     let state = prop_oneof![
         Just(DockerState::Off),
@@ -151,6 +158,7 @@ fn response() -> impl Strategy<Value = Response> {
     ];
     prop_oneof![
         Just(Response::Done),
+        Just(Response::Needs),
         record().prop_map(|job| Response::Submitted { job }),
         (record(), any::<u64>()).prop_map(|(job, offset)| Response::LogStart { job, offset }),
         record().prop_map(|job| Response::LogEnd { job }),

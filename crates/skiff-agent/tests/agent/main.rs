@@ -13,4 +13,5 @@ mod logs;
 mod memory;
 mod recovery;
 mod support;
-mod uploads;
+mod syncs;
+mod tree;

@@ -378,25 +378,6 @@ impl Client {
             other => panic!("not cancelled: {other:?}"),
         }
     }
-
-    /// Uploads an archive whole, within the window.
-    pub(crate) fn upload(&mut self, archive: &[u8]) -> Response {
-        let id = self.request(Request::Workdir);
-        let mut window = Frame::WINDOW as usize;
-        for chunk in archive.chunks(Frame::CHUNK) {
-            while window < chunk.len() {
-                match self.receive().expect("the agent answers") {
-                    Frame::Credit(of, bytes) if of == id => window += bytes as usize,
-                    Frame::Response(of, response) if of == id => return response,
-                    _ => {}
-                }
-            }
-            window -= chunk.len();
-            self.send(&Frame::Data(id, chunk.to_vec()));
-        }
-        self.send(&Frame::End(id));
-        self.answer(id)
-    }
 }
 
 impl Drop for Client {

@@ -38,6 +38,7 @@ pub(crate) async fn run(args: ExecArgs, setup: &Setup) -> Result<ExitStatus, Com
         cluster: args.cluster.clone(),
         task,
         user: setup.user(),
+        machine: setup.environment.machine(),
         detach: args.detach_run,
     };
     let progress = setup.progress();

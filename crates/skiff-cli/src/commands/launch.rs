@@ -50,6 +50,7 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
         config,
         task,
         user: user.clone(),
+        machine: setup.environment.machine(),
         agents: agents.clone(),
         command: command_line(),
         now: jiff::Timestamp::now().to_string(),

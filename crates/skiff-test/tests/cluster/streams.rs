@@ -85,7 +85,7 @@ async fn an_upload_that_breaks_off_is_begun_again() {
         finished
             .says(") 399999\n")
             .notes("Connection lost")
-            .notes("Synced workdir: 1 files");
+            .notes("Synced workdir: 1 file,");
         let arrived = namespace.inside("c", "cat ~/sky_workdir/numbers").await;
         assert!(
             arrived == numbers.as_bytes(),
