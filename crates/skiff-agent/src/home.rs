@@ -10,6 +10,7 @@ use skiff_proto::paths;
 
 use crate::layout::Layout;
 use crate::passwd;
+use crate::templates;
 
 /// Where jobs are at home.
 #[derive(Clone, Debug)]
@@ -26,11 +27,12 @@ pub(crate) struct Home {
 
 impl Home {
     /// Chooses the home folder (`$HOME`, else the account's, else one under the shared folder), and
-    /// puts the links `sky_workdir` and `sky_logs` into it.
+    /// puts the links `sky_workdir`, `sky_logs` and `sky_templates` into it.
     pub(crate) fn prepare(layout: &Layout) -> io::Result<Self> {
         for shared in [paths::WORKDIR, paths::LOGS] {
             fs::create_dir_all(layout.at(shared))?;
         }
+        templates::write(&layout.at(paths::TEMPLATES))?;
         let uid = rustix::process::geteuid().as_raw();
         let account = passwd::account(Path::new("/etc/passwd"), uid);
         let wanted = std::env::var_os("HOME")
@@ -79,6 +81,7 @@ fn choose(
 /// Puts the links into a home folder; gives the working folder.
 fn furnish(layout: &Layout, home: &Path) -> io::Result<PathBuf> {
     link(&layout.at(paths::LOGS), &home.join("sky_logs"))?;
+    link(&layout.at(paths::TEMPLATES), &home.join("sky_templates"))?;
     link(&layout.at(paths::WORKDIR), &home.join("sky_workdir"))
 }
 

@@ -37,6 +37,7 @@ mod shell;
 mod sidecar;
 mod stages;
 mod sync;
+mod templates;
 mod tools;
 mod watch_dir;
 

@@ -16,6 +16,8 @@ pub const JOBS: &str = "/skiff/jobs";
 pub const WORKDIR: &str = "/skiff/sky_workdir";
 /// What `~/sky_logs` links to.
 pub const LOGS: &str = "/skiff/sky_logs";
+/// What `~/sky_templates` links to: helper scripts that task files call.
+pub const TEMPLATES: &str = "/skiff/sky_templates";
 /// The home folder of a user who has no writable one.
 pub const HOME: &str = "/skiff/home";
 /// The Docker daemon's unix socket.

@@ -15,3 +15,4 @@ mod recovery;
 mod support;
 mod syncs;
 mod tree;
+mod templates;
