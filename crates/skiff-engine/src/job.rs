@@ -107,7 +107,14 @@ impl Submission {
             resources: task.resources_text(task.first()),
             num_nodes: task.num_nodes,
             after: 0,
-            milli_gpus: 0,
+            // More than the number holds is more than any node has: the agent says so.
+            milli_gpus: task
+                .first()
+                .accelerators
+                .as_ref()
+                .map_or(0, |accelerators| {
+                    u32::try_from(accelerators.milli_count).unwrap_or(u32::MAX)
+                }),
         })
     }
 

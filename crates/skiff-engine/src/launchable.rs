@@ -96,6 +96,7 @@ pub fn launchable(
 ) -> Result<Vec<String>, NotLaunchable> {
     let mut obstacles = Obstacles::default();
     obstacles.roles(task);
+    obstacles.accelerators(task);
     obstacles.job(task);
     obstacles.files(task);
     obstacles.configuration(task, config);
@@ -147,14 +148,18 @@ impl Obstacles {
         }
     }
 
-    /// What a job needs of its cluster.
-    fn job(&mut self, task: &ResolvedTask) {
+    /// What a pod would have to bring. Whether an existing one has it, its agent knows.
+    fn accelerators(&mut self, task: &ResolvedTask) {
         if let Some(accelerators) = &task.first().accelerators {
             self.add(
                 format!("`resources.accelerators` asks for {accelerators}: this version of Skiff brings no GPUs into pods"),
                 "`--gpus none` runs the task without",
             );
         }
+    }
+
+    /// What a job needs of its user.
+    fn job(&mut self, task: &ResolvedTask) {
         let managed: Vec<&str> = task
             .managed_secrets
             .iter()
