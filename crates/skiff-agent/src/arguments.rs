@@ -17,6 +17,10 @@ pub(crate) enum Role {
     },
     /// The bridge between its standard streams and the agent's socket.
     Connect,
+    /// The bridge between its standard streams and the agent's SSH server.
+    Ssh,
+    /// The file server of an SSH session.
+    Files,
     /// The wrapper of the Docker daemon.
     Docker {
         /// Whether SIGTERM means nothing before the agent has left.
@@ -26,6 +30,8 @@ pub(crate) enum Role {
     Tools,
     /// A job's process before it becomes the job's shell.
     Session {
+        /// Whether its standard input is the terminal that it is to control.
+        terminal: bool,
         /// The program and its arguments.
         command: Vec<OsString>,
     },
@@ -46,10 +52,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Error)]
 pub(crate) enum ArgumentError {
     /// There is no role.
-    #[error("no role given: one of run, connect, docker, tools")]
+    #[error("no role given: one of run, connect, docker, tools, ssh")]
     NoRole,
     /// The role is not known.
-    #[error("unknown role {0:?}: one of run, connect, docker, tools")]
+    #[error("unknown role {0:?}: one of run, connect, docker, tools, ssh")]
     UnknownRole(OsString),
     /// The role does not take this argument.
     #[error("unexpected argument {0:?}")]
@@ -79,7 +85,10 @@ impl Arguments {
                 until_marker: args.next_if(|arg| arg == "--until-marker").is_some(),
             },
             Some("tools") => Role::Tools,
+            Some("ssh") => Role::Ssh,
+            Some("files") => Role::Files,
             Some("session") => Role::Session {
+                terminal: args.next_if(|arg| arg == "--terminal").is_some(),
                 command: args.by_ref().collect(),
             },
             Some("--version") => Role::Version,

@@ -1,5 +1,5 @@
-//! The agent's client end: moves bytes between its standard streams and the agent's socket, as they
-//! are. Started in the task container by `pods/exec`.
+//! The agent's client end: moves bytes between its standard streams and one of the agent's sockets, as
+//! they are. Started in the task container by `pods/exec`.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use skiff_proto::paths;
 use thiserror::Error;
 
-use crate::layout::Layout;
 use crate::watch_dir::DirWatch;
 
 /// How long the agent has to open its socket.
@@ -35,11 +33,10 @@ pub(crate) enum ConnectError {
 }
 
 /// Runs the bridge until either side ends.
-pub(crate) fn connect(layout: &Layout) -> Result<ExitCode, ConnectError> {
-    let path = layout.at(paths::AGENT_SOCKET);
-    let socket = match open(&path)? {
+pub(crate) fn connect(path: &Path) -> Result<ExitCode, ConnectError> {
+    let socket = match open(path)? {
         Some(socket) => socket,
-        None => wait_for(&path)?,
+        None => wait_for(path)?,
     };
     bridge(socket).map_err(ConnectError::Copy)?;
     Ok(ExitCode::SUCCESS)

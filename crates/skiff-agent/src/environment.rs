@@ -107,7 +107,6 @@ impl Surroundings {
     }
 
     /// The variables of a session beside the jobs: the same, with those of the last job on this node.
-    #[allow(dead_code, reason = "for the SSH server, which is under way")]
     pub(crate) fn session(&self) -> Variables {
         let (env, secrets) = self.last.get();
         self.with(&env, &secrets)

@@ -1,4 +1,4 @@
-//! Skiff's agent: PID 1 of a task container (`run`), its client end (`connect`), the wrapper of the
+//! Skiff's agent: PID 1 of a task container (`run`), its client end (`connect`, `ssh`), the wrapper of the
 //! Docker daemon (`docker`) and the copier of Docker's tools for the task (`tools`).
 //!
 //! One static executable that travels to every pod. Must not resolve names, ask the system's user
@@ -14,6 +14,7 @@ mod docker_links;
 mod docker_report;
 mod environment;
 mod fault;
+mod files;
 mod gate;
 mod home;
 mod hooks;
@@ -35,6 +36,7 @@ mod server;
 mod session;
 mod shell;
 mod sidecar;
+mod ssh;
 mod stages;
 mod sync;
 mod templates;
@@ -44,6 +46,7 @@ mod watch_dir;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Role};
+use skiff_proto::paths;
 
 fn main() -> ExitCode {
     if let Some(folder) = launcher::folder() {
@@ -63,8 +66,14 @@ fn main() -> ExitCode {
             sidecar::run(&layout, until_marker).map_err(|e| fail("docker", &e))
         }
         Role::Tools => tools::run(&layout).map_err(|e| fail("tools", &e)),
-        Role::Connect => connect::connect(&layout).map_err(|e| fail("connect", &e)),
-        Role::Session { command } => return fail("session", &session::become_command(&command)),
+        Role::Connect => {
+            connect::connect(&layout.at(paths::AGENT_SOCKET)).map_err(|e| fail("connect", &e))
+        }
+        Role::Ssh => connect::connect(&layout.at(paths::SSH_SOCKET)).map_err(|e| fail("ssh", &e)),
+        Role::Files => files::serve().map_err(|e| fail("files", &e)),
+        Role::Session { terminal, command } => {
+            return fail("session", &session::become_command(&command, terminal));
+        }
         Role::Version => {
             report(&format!("skiff-agent {}", env!("CARGO_PKG_VERSION")));
             Ok(ExitCode::SUCCESS)

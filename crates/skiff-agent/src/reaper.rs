@@ -10,10 +10,17 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+/// Who waits for a process, and for what of its end.
+#[derive(Debug)]
+enum Waiter {
+    Code(oneshot::Sender<i32>),
+    Status(oneshot::Sender<WaitStatus>),
+}
+
 /// Delivers the exit codes of processes that were registered with it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reaper {
-    waiting: Arc<Mutex<HashMap<Pid, oneshot::Sender<i32>>>>,
+    waiting: Arc<Mutex<HashMap<Pid, Waiter>>>,
     ends: Arc<watch::Sender<()>>,
 }
 
@@ -31,11 +38,22 @@ impl Reaper {
     /// the same poll that started the child, so that it cannot be reaped before.
     pub(crate) fn register(&self, child: Pid) -> oneshot::Receiver<i32> {
         let (sender, receiver) = oneshot::channel();
+        self.insert(child, Waiter::Code(sender));
+        receiver
+    }
+
+    /// The same, with the difference between an exit code and a signal.
+    pub(crate) fn register_status(&self, child: Pid) -> oneshot::Receiver<WaitStatus> {
+        let (sender, receiver) = oneshot::channel();
+        self.insert(child, Waiter::Status(sender));
+        receiver
+    }
+
+    fn insert(&self, child: Pid, waiter: Waiter) {
         self.waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(child, sender);
-        receiver
+            .insert(child, waiter);
     }
 
     /// Changes whenever processes were reaped, registered or not.
@@ -56,14 +74,16 @@ impl Reaper {
         let mut has_reaped = false;
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             has_reaped = true;
-            let sender = self
+            let waiter = self
                 .waiting
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&pid);
-            if let Some(sender) = sender {
-                // Whoever registered may have lost interest.
-                let _ = sender.send(exit_code(status));
+            // Whoever registered may have lost interest.
+            match waiter {
+                Some(Waiter::Code(sender)) => drop(sender.send(exit_code(status))),
+                Some(Waiter::Status(sender)) => drop(sender.send(status)),
+                None => {}
             }
         }
         if has_reaped {

@@ -30,6 +30,7 @@ use crate::report;
 use crate::server::{self, Service};
 use crate::shell::Shell;
 use crate::sidecar;
+use crate::ssh::{self, SshError};
 use crate::stages::Stages;
 use crate::sync::{self, Turns};
 
@@ -51,6 +52,9 @@ pub(crate) enum RunError {
     /// The socket cannot be opened.
     #[error("cannot listen at {0}")]
     Listen(PathBuf, #[source] io::Error),
+    /// The SSH server cannot run.
+    #[error("cannot serve SSH")]
+    Ssh(#[source] SshError),
 }
 
 /// Runs the agent until the cluster goes down or the container is told to stop: both end with success,
@@ -146,7 +150,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let layout = surroundings.layout.clone();
     let reaper = Reaper::start().map_err(RunError::Runtime)?;
     let (keeper, commands) = mpsc::channel(COMMANDS);
-    let stages = Stages::new(surroundings.clone(), reaper);
+    let stages = Stages::new(surroundings.clone(), reaper.clone());
     let nodes = Nodes::new(&surroundings, stages.clone());
     let capacity = capacity(&surroundings, nodes.count());
     let queue = Queue::new(capacity, surroundings.docker, past);
@@ -186,9 +190,10 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         departure: departure.clone(),
         departed,
     };
-    let listener = server::listen(&layout)
-        .map_err(|error| RunError::Listen(layout.at(paths::AGENT_SOCKET), error))?;
+    let path = layout.at(paths::AGENT_SOCKET);
+    let listener = server::listen(&path).map_err(|error| RunError::Listen(path, error))?;
     let serving = tokio::spawn(server::serve(listener, service));
+    ssh::start(surroundings.clone(), reaper, activity.clone()).map_err(RunError::Ssh)?;
     obey_signals(&departure).map_err(RunError::Runtime)?;
     let leaving = tokio::spawn(leaver.run(idle));
     let keeper = Keeper::new(

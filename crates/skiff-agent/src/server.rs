@@ -3,9 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
-use skiff_proto::{DockerState, paths};
+use skiff_proto::DockerState;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -50,8 +51,7 @@ pub(crate) struct Service {
 }
 
 /// Opens the socket under its name only when it listens, so that nobody who finds it is refused.
-pub(crate) fn listen(layout: &Layout) -> io::Result<UnixListener> {
-    let path = layout.at(paths::AGENT_SOCKET);
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let fresh = path.with_extension("new");
     if let Err(error) = fs::remove_file(&fresh)
         && error.kind() != io::ErrorKind::NotFound
@@ -60,7 +60,7 @@ pub(crate) fn listen(layout: &Layout) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(&fresh)?;
     fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600))?;
-    fs::rename(&fresh, &path)?;
+    fs::rename(&fresh, path)?;
     Ok(listener)
 }
 

@@ -65,7 +65,6 @@ impl Activity {
     }
 
     /// An SSH session is open.
-    #[allow(dead_code, reason = "for the SSH server")]
     pub(crate) fn session(&self) -> Busy {
         self.begin(Kind::Session)
     }
