@@ -86,6 +86,8 @@ impl Terminal {
             set_mode(&mut termios, *code, *value);
         }
         tcsetattr(&other, OptionalActions::Now, &termios)?;
+        // Both share what is set here.
+        rustix::io::ioctl_fionbio(&own, true)?;
         let terminal = Self {
             reader: pipe::Receiver::from_file_unchecked(File::from(own.try_clone()?))?,
             writer: pipe::Sender::from_file_unchecked(File::from(own))?,
