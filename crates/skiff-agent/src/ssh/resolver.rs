@@ -201,15 +201,14 @@ fn addresses(answer: &[u8], question: usize) -> Result<Vec<IpAddr>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, SocketAddr};
+
     use super::{A, Settings, addresses, in_hosts, question};
 
     #[test]
     fn the_hosts_file_is_read() {
         let text = "127.0.0.1 localhost\n# 1.1.1.1 db\n10.0.0.7 pod.ns db # the database\nx y\n";
-        assert_eq!(
-            in_hosts(text, "DB"),
-            ["10.0.0.7".parse().unwrap() as std::net::IpAddr]
-        );
+        assert_eq!(in_hosts(text, "DB"), [IpAddr::from([10, 0, 0, 7])]);
         assert!(in_hosts(text, "database").is_empty());
     }
 
@@ -218,7 +217,7 @@ mod tests {
         let settings = Settings::parse(
             "nameserver 10.96.0.10\nsearch ns.svc.cluster.local svc.cluster.local\noptions ndots:5\n",
         );
-        assert_eq!(settings.servers, ["10.96.0.10:53".parse().unwrap()]);
+        assert_eq!(settings.servers, [SocketAddr::from(([10, 96, 0, 10], 53))]);
         assert_eq!(
             settings.candidates("db"),
             ["db.ns.svc.cluster.local", "db.svc.cluster.local", "db"]
@@ -235,7 +234,7 @@ mod tests {
         answer.extend_from_slice(&[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, 3, 1, b'x', 0]);
         answer.extend_from_slice(&[1, b'x', 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 7]);
         let found = addresses(&answer, length).expect("it can be read");
-        assert_eq!(found, ["10.0.0.7".parse().unwrap() as std::net::IpAddr]);
+        assert_eq!(found, [IpAddr::from([10, 0, 0, 7])]);
         assert!(addresses(&answer[..answer.len() - 1], length).is_err());
         assert_eq!(question([0, 0], "a..b", A), None);
     }
