@@ -25,7 +25,8 @@ const PRINT_MARKER: &str = "echo measured-$((40 + 2))";
 pub(super) struct Lab<'p> {
     project: &'p Project,
     skiff: Skiff,
-    up: bool,
+    /// Nodes of the cluster that is up; 0 where none is.
+    nodes: u32,
 }
 
 impl<'p> Lab<'p> {
@@ -35,7 +36,7 @@ impl<'p> Lab<'p> {
         Ok(Self {
             project,
             skiff: Skiff::isolated(program, project, NAME)?,
-            up: false,
+            nodes: 0,
         })
     }
 
@@ -46,12 +47,20 @@ impl<'p> Lab<'p> {
 
     /// Makes sure that the cluster is up; returns how long it took if it was not.
     pub(super) fn cluster_up(&mut self) -> Result<Duration> {
+        self.cluster_up_with(1)
+    }
+
+    /// Makes sure that the cluster is up with so many nodes or more; returns how long it took if it was not.
+    pub(super) fn cluster_up_with(&mut self, nodes: u32) -> Result<Duration> {
+        if self.nodes < nodes {
+            self.cluster_down()?;
+        }
         let started = Instant::now();
-        if !self.up {
-            self.up = true;
-            let mut up = self
-                .skiff
-                .local_command(&["up", "--name", NAME, "--no-egress"])?;
+        if self.nodes == 0 {
+            self.nodes = nodes;
+            let count = nodes.to_string();
+            let words = ["up", "--name", NAME, "--nodes", &count, "--no-egress"];
+            let mut up = self.skiff.local_command(&words)?;
             command::logged(&mut up, &self.log()?)?;
         }
         Ok(started.elapsed())
@@ -59,10 +68,10 @@ impl<'p> Lab<'p> {
 
     /// Takes the cluster down if it is up.
     pub(super) fn cluster_down(&mut self) -> Result<()> {
-        if !self.up {
+        if self.nodes == 0 {
             return Ok(());
         }
-        self.up = false;
+        self.nodes = 0;
         let mut down = self.skiff.local_command(&["down", "--name", NAME])?;
         command::clean_up(down.stdout(Stdio::null()).stderr(Stdio::null()))
     }
@@ -101,19 +110,28 @@ impl<'p> Lab<'p> {
 
     /// The time that a `skiff` command takes from its start to the task's marker, in seconds.
     pub(super) fn time_skiff_to_marker(&self, words: &[&str]) -> Result<f64> {
+        self.time_skiff_to_markers(words, 1)
+    }
+
+    /// The time that a `skiff` command takes from its start to so many lines with the task's marker, in seconds.
+    pub(super) fn time_skiff_to_markers(&self, words: &[&str], count: usize) -> Result<f64> {
         let log = fs::File::create(self.log()?).context("cannot write the log")?;
         let mut command = self.skiff.command(words);
         command.stdin(Stdio::null()).stderr(log);
-        let mut found = None;
+        let mut found = Vec::new();
         let started = Instant::now();
         let status = command::lines(&mut command, |line| {
-            if found.is_none() && line.contains(MARKER) {
-                found = Some(started.elapsed());
+            if line.contains(MARKER) {
+                found.push(started.elapsed());
             }
         })?;
         command::succeeded(&command, status).with_context(|| format!("see {}", self.log_name()))?;
-        let Some(found) = found else {
-            bail!("`{}` did not print {MARKER}", command::name(&command));
+        let Some(found) = count.checked_sub(1).and_then(|last| found.get(last)) else {
+            let times = found.len();
+            bail!(
+                "`{}` printed {MARKER} {times} times, not {count}",
+                command::name(&command)
+            );
         };
         Ok(found.as_secs_f64())
     }

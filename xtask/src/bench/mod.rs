@@ -7,10 +7,12 @@ mod agent_size;
 mod compile_1000;
 mod docker_ready;
 mod exec;
+mod gang_start;
 mod lab;
 mod launch;
 mod local_up;
 mod measurement;
+mod queue_1000;
 mod status;
 mod task_show;
 mod test_time;
@@ -88,6 +90,9 @@ fn all() -> Vec<Box<dyn Bench>> {
         Box::new(status::Status),
         Box::new(docker_ready::DockerReady::default()),
         Box::new(agent_rss::AgentRss::default()),
+        Box::new(queue_1000::Queue1000::default()),
+        Box::new(queue_1000::Queue1000Table::default()),
+        Box::new(gang_start::GangStart::default()),
         Box::new(local_up::LocalUp),
         Box::new(task_show::TaskShow::default()),
         Box::new(task_show::TaskShowMany::default()),
