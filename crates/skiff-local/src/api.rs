@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, pin_mut};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Endpoints, Node, ServiceAccount};
 use kube::{
     Api, Client, Config, ResourceExt,
@@ -118,19 +119,25 @@ impl Administrator {
             .collect())
     }
 
-    /// Waits until all these nodes take pods.
-    pub(crate) async fn wait_nodes(&self, names: &[String], state: &watch::Sender<String>) {
+    /// Waits until all these nodes take pods. What a node said before the time beside its name, when
+    /// another kubelet spoke for it, does not count.
+    pub(crate) async fn wait_nodes(
+        &self,
+        names: &[(String, Option<Timestamp>)],
+        state: &watch::Sender<String>,
+    ) {
         let api = Api::<Node>::all(self.client.clone());
         wait_for(&api, state, |found| {
-            let pending = names
-                .iter()
-                .find_map(|name| match found.get(name).map(node_state) {
-                    None => Some(format!("node {name} has not registered")),
-                    Some(NodeState { ready: true, .. }) => None,
-                    Some(NodeState { reason, .. }) => {
-                        Some(format!("node {name} is not ready: {reason}"))
-                    }
-                });
+            let pending = names.iter().find_map(|(name, since)| {
+                let Some(node) = found.get(name) else {
+                    return Some(format!("node {name} has not registered"));
+                };
+                if since.is_some_and(|since| !has_reported(node, since)) {
+                    return Some(format!("node {name} has not reported since it was started"));
+                }
+                let NodeState { ready, reason } = node_state(node);
+                (!ready).then(|| format!("node {name} is not ready: {reason}"))
+            });
             pending.map_or(Ok(()), Err)
         })
         .await;
@@ -164,6 +171,18 @@ impl Administrator {
         })
         .await;
     }
+}
+
+/// Whether a node's kubelet has said how it is since a time. Kubernetes counts in whole seconds.
+fn has_reported(node: &Node, since: Timestamp) -> bool {
+    let status = node.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| {
+        let heartbeat = condition.last_heartbeat_time.as_ref();
+        condition.type_ == "Ready"
+            && heartbeat.is_some_and(|at| at.0.as_second() >= since.as_second())
+    })
 }
 
 /// Whether a node takes pods: it says so, and no controller keeps pods off it for not being ready.
@@ -270,6 +289,19 @@ mod tests {
     fn state(conditions: &serde_json::Value, taints: &serde_json::Value) -> NodeState {
         let node = json!({"status": {"conditions": conditions}, "spec": {"taints": taints}});
         node_state(&serde_json::from_value(node).unwrap())
+    }
+
+    #[test]
+    fn what_a_node_said_before_its_kubelet_started_is_old() {
+        let ready = json!({
+            "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:05Z",
+        });
+        let node = json!({"status": {"conditions": [ready]}});
+        let node: Node = serde_json::from_value(node).unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert!(has_reported(&node, at("2026-01-01T00:00:05.9Z")));
+        assert!(!has_reported(&node, at("2026-01-01T00:00:06Z")));
+        assert!(!has_reported(&Node::default(), at("2026-01-01T00:00:00Z")));
     }
 
     #[test]

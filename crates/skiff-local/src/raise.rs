@@ -5,9 +5,15 @@
 //! longer than the server takes, and starts early). Whatever is waited for, a component that ends
 //! meanwhile ends the wait.
 
-use std::{future::Future, net::Ipv4Addr, path::PathBuf, sync::Mutex, time::Duration};
+mod control_plane;
+
+use std::{
+    collections::BTreeMap, future::Future, net::Ipv4Addr, path::PathBuf, sync::Mutex,
+    time::Duration,
+};
 
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use tokio::{
     net::{TcpStream, UnixStream},
     sync::watch,
@@ -26,7 +32,6 @@ use crate::{
     machine::{self, Machine},
     network, origin,
     pki::Pki,
-    ports,
     process::{self, Launch},
     resolver::Resolver,
     sandbox,
@@ -56,7 +61,8 @@ pub(crate) struct Raise<'a> {
     patience: Duration,
     /// What is being waited for, for the error when it does not come.
     state: watch::Sender<String>,
-    started: Mutex<Vec<Component>>,
+    /// The components that this command started, and when.
+    started: Mutex<BTreeMap<Component, Timestamp>>,
 }
 
 impl<'a> Raise<'a> {
@@ -94,7 +100,7 @@ impl<'a> Raise<'a> {
             start,
             patience,
             state: watch::Sender::new("it was just started".to_owned()),
-            started: Mutex::new(Vec::new()),
+            started: Mutex::default(),
         })
     }
 
@@ -128,7 +134,8 @@ impl<'a> Raise<'a> {
         let ready = self.ready(&administrator);
         let images = try_join_all(plans.iter().map(|(node, _)| self.images(node, files)));
         tokio::try_join!(ready, images)?;
-        Ok(self.started.into_inner().unwrap_or_default())
+        let started = self.started.into_inner().unwrap_or_default();
+        Ok(started.into_keys().collect())
     }
 
     fn alive(&self, component: Component) -> bool {
@@ -151,50 +158,6 @@ impl<'a> Raise<'a> {
     async fn end(&self, component: Component) -> Result<(), UpError> {
         let record = component.process_record(&self.cluster.layout);
         Ok(process::kill(&record).await?)
-    }
-
-    /// Starts etcd and waits until it listens.
-    async fn database(&self) -> Result<(), UpError> {
-        let cgroup = format!("{}/control-plane", self.cluster.layout.cgroup());
-        self.hierarchies.make_for_processes(&cgroup)?;
-        let port = self.cluster.record.ports.etcd;
-        let loopback = self.cluster.record.range.loopback_address();
-        self.serve(Component::Etcd, loopback, port).await?;
-        self.wait("etcd does not listen", listens(loopback, port))
-            .await
-    }
-
-    async fn control_plane(&self, administrator: &Administrator) -> Result<(), UpError> {
-        let ports = self.cluster.record.ports;
-        let host = self.cluster.record.range.host_address();
-        self.serve(Component::ApiServer, host, ports.api).await?;
-        let ready = administrator.wait_ready(&self.state);
-        self.wait("the API server does not answer", ready).await?;
-        self.tell(|after| Event::ApiReady { after });
-        let loopback = self.cluster.record.range.loopback_address();
-        tokio::try_join!(
-            self.serve(
-                Component::ControllerManager,
-                loopback,
-                ports.controller_manager
-            ),
-            self.serve(Component::Scheduler, loopback, ports.scheduler),
-            self.controller(administrator),
-        )?;
-        Ok(())
-    }
-
-    async fn controller(&self, administrator: &Administrator) -> Result<(), UpError> {
-        let mut made = Ok(());
-        let making = Box::pin(async { made = administrator.make_rights().await });
-        self.wait("the controller has no rights yet", making)
-            .await?;
-        made?;
-        if self.is_current(Component::Controller) {
-            return Ok(());
-        }
-        self.end(Component::Controller).await?;
-        self.launch(Component::Controller, Vec::new()).await
     }
 
     /// Makes a node's namespaces, link and settings, and starts its containerd.
@@ -260,11 +223,16 @@ impl<'a> Raise<'a> {
     }
 
     async fn ready(&self, administrator: &Administrator) -> Result<(), UpError> {
-        let names: Vec<String> = self
+        let names: Vec<(String, Option<Timestamp>)> = self
             .cluster
             .nodes()
             .into_iter()
-            .map(|node| node.files.name)
+            .map(|node| {
+                (
+                    node.files.name,
+                    self.start_of(Component::Kubelet(node.index)),
+                )
+            })
             .collect();
         let ready = async {
             administrator.wait_nodes(&names, &self.state).await;
@@ -283,6 +251,12 @@ impl<'a> Raise<'a> {
         Ok(())
     }
 
+    /// When this command started a component, if it did.
+    fn start_of(&self, component: Component) -> Option<Timestamp> {
+        let started = self.started.lock().ok()?;
+        started.get(&component).copied()
+    }
+
     /// Tells of progress, unless everything ran already.
     fn tell(&self, event: impl FnOnce(Duration) -> Event) {
         if self.started.lock().is_ok_and(|started| !started.is_empty()) {
@@ -298,23 +272,6 @@ impl<'a> Raise<'a> {
     fn holder(&self, node: &Node) -> Result<u32, UpError> {
         let component = Component::Sandbox(node.index);
         sandbox::pid(&self.cluster.layout, node.index).ok_or_else(|| self.died(component))
-    }
-
-    /// Starts a part of the control plane if it is dead and its port is free.
-    async fn serve(
-        &self,
-        component: Component,
-        address: Ipv4Addr,
-        port: u16,
-    ) -> Result<(), UpError> {
-        if self.alive(component) {
-            return Ok(());
-        }
-        if !ports::is_free(address, port) {
-            let address = format!("{address}:{port}");
-            return Err(UpError::PortTaken { component, address });
-        }
-        self.launch(component, Vec::new()).await
     }
 
     async fn launch(
@@ -348,9 +305,10 @@ impl<'a> Raise<'a> {
             origin: self.origin(component),
             path: &self.machine.child_path(&folders),
         };
+        let now = Timestamp::now();
         launch.start().await?;
         if let Ok(mut started) = self.started.lock() {
-            started.push(component);
+            started.insert(component, now);
         }
         Ok(())
     }
@@ -380,7 +338,7 @@ impl<'a> Raise<'a> {
                 .map(|started| started.clone())
                 .unwrap_or_default();
             if let Some(dead) = started
-                .into_iter()
+                .into_keys()
                 .find(|component| !self.alive(*component))
             {
                 return dead;

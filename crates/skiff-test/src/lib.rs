@@ -14,6 +14,7 @@
 )]
 
 pub mod archive;
+pub mod bare;
 pub mod dump;
 pub mod fake_api;
 pub mod host;

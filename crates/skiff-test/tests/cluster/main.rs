@@ -14,11 +14,14 @@ mod images;
 mod interrupt;
 mod jobs;
 mod language;
+mod names;
+mod processes;
 mod relaunch;
 mod rights;
 mod server;
 mod streams;
 mod task;
+mod volumes;
 
 /// A file that is no module would be tested by nobody.
 #[test]
