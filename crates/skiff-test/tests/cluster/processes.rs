@@ -4,8 +4,8 @@ use serde_json::json;
 use skiff_test::bare::{ask, idle, start};
 use skiff_test::namespace::{alone, small};
 
-/// Doubles itself until the kernel refuses, and does not end by itself as long as it can hold on.
-const BOMB: &str = "bomb() { bomb | bomb & }; bomb; sleep 2; /bin/true";
+/// Shells that start shells without end, until the kernel refuses the first one another: then it fails.
+const BOMB: &str = "exec sh -c 'while :; do sh -c \"while :; do sleep 100000 & done\" & done'";
 
 #[tokio::test]
 async fn a_fork_bomb_ends_its_job_and_leaves_the_pod_and_the_node_alive() {
