@@ -8,7 +8,7 @@ use std::time::Duration;
 use skiff_proto::{
     Decoder, Fault, FaultKind, Frame, FrameError, Hello, PROTOCOL_VERSION, Request, Response,
 };
-use skiff_wire::Patience;
+use skiff_wire::{Packer, Patience, unpacked};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -64,16 +64,26 @@ impl Reply {
 
     /// Sends data as far as the client has room for it.
     pub(crate) async fn data(&self, bytes: Vec<u8>) -> Result<(), Gone> {
-        let size = u32::try_from(bytes.len()).map_err(|_| Gone)?;
-        self.credit
-            .acquire_many(size)
-            .await
-            .map_err(|_| Gone)?
-            .forget();
+        self.room(bytes.len()).await?;
         self.out
             .send(Frame::Data(self.id, bytes))
             .await
             .map_err(|_| Gone)
+    }
+
+    /// The same, compressed where that makes it smaller.
+    pub(crate) async fn packed(&self, packer: &mut Packer, bytes: Vec<u8>) -> Result<(), Gone> {
+        self.room(bytes.len()).await?;
+        let frame = packer.frame(self.id, bytes);
+        self.out.send(frame).await.map_err(|_| Gone)
+    }
+
+    /// Waits until the client has room for so many bytes, and takes it.
+    async fn room(&self, size: usize) -> Result<(), Gone> {
+        let size = u32::try_from(size).map_err(|_| Gone)?;
+        let permits = self.credit.acquire_many(size).await;
+        permits.map_err(|_| Gone)?.forget();
+        Ok(())
     }
 
     /// How many bytes of data were sent that the client has not consumed yet.
@@ -211,6 +221,10 @@ impl Connection {
             _ if !self.greeted => Err(Gone),
             Frame::Request(id, request) => self.start(id, request).await,
             Frame::Data(id, bytes) => self.data(id, bytes),
+            packed @ Frame::Packed(..) => match unpacked(packed) {
+                Ok(Frame::Data(id, bytes)) => self.data(id, bytes),
+                _ => Err(Gone),
+            },
             Frame::End(id) => {
                 if let Some((pieces, _)) =
                     self.open.get_mut(&id).and_then(|open| open.upload.take())

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use skiff_proto::{Fault, Frame, Response};
+use skiff_proto::{Fault, FaultKind, Frame, LogPart, Response};
+use skiff_wire::Packer;
 
 use crate::connection::{Gone, Reply};
 use crate::fault;
@@ -11,7 +12,7 @@ use crate::job_log::{Found, LogFile, LogReader, RUN_LOG};
 use crate::keeper::JobHandle;
 
 /// Which part of a log, and whether to wait for more.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     /// The first byte.
     pub(crate) offset: u64,
@@ -19,6 +20,8 @@ pub(crate) struct Wanted {
     pub(crate) tail: Option<u64>,
     /// Whether to go on until the job ends.
     pub(crate) follow: bool,
+    /// Which of the job's logs.
+    pub(crate) part: LogPart,
 }
 
 /// Sends the log; gives the last answer, or fails where the client has gone.
@@ -30,10 +33,16 @@ pub(crate) async fn send(
     let refused = |error: &io::Error, handle: &JobHandle| {
         Ok(Err(fault::of(error, "read the logs", handle.logs.dir())))
     };
-    let (log, mut reader) = match open(&handle, wanted) {
+    let name = match named(&mut handle, &wanted).await {
+        Ok(Some(name)) => name,
+        Ok(None) => return Ok(Err(no_log(&wanted.part))),
+        Err(error) => return refused(&error, &handle),
+    };
+    let (log, mut reader) = match open(&handle, &name, &wanted) {
         Ok(opened) => opened,
         Err(error) => return refused(&error, &handle),
     };
+    let mut packer = Packer::default();
     let job = handle.view.borrow().record.clone();
     let offset = reader.offset();
     reply.send(Response::LogStart { job, offset }).await?;
@@ -46,7 +55,7 @@ pub(crate) async fn send(
         match reader.read(&mut chunk) {
             Ok(Found::Bytes(count)) => {
                 chunk.truncate(count);
-                reply.data(chunk).await?;
+                reply.packed(&mut packer, chunk).await?;
                 reader.has_got(reader.offset().saturating_sub(reply.on_the_way()));
             }
             Ok(Found::Gap(bytes)) => reply.send(Response::LogGap { bytes }).await?,
@@ -66,8 +75,69 @@ pub(crate) async fn send(
     Ok(Ok(Response::LogEnd { job }))
 }
 
-fn open(handle: &JobHandle, wanted: Wanted) -> io::Result<(Arc<LogFile>, LogReader)> {
-    let log = handle.logs.log(RUN_LOG)?;
+/// The logs of a job.
+pub(crate) fn files(handle: &JobHandle) -> Result<Response, Fault> {
+    let listed = || -> io::Result<Vec<skiff_proto::LogFile>> {
+        let names = handle.logs.names()?.into_iter();
+        let file = |name: String| {
+            let (start, end) = handle.logs.log(&name)?.extent();
+            Ok(skiff_proto::LogFile { name, start, end })
+        };
+        names.map(file).collect()
+    };
+    match listed() {
+        Ok(files) => Ok(Response::LogFiles {
+            job: handle.view.borrow().record.clone(),
+            files,
+        }),
+        Err(error) => Err(fault::of(&error, "read the logs", handle.logs.dir())),
+    }
+}
+
+/// The name of the log that is wanted; None where there is no such log and none can come.
+async fn named(handle: &mut JobHandle, wanted: &Wanted) -> io::Result<Option<String>> {
+    let rank = match &wanted.part {
+        LogPart::Job => return Ok(Some(RUN_LOG.to_owned())),
+        LogPart::File(name) => {
+            let names = handle.logs.names()?;
+            return Ok(names.into_iter().find(|known| known == name));
+        }
+        LogPart::Rank(rank) => *rank,
+    };
+    let mut len = handle.logs.log(RUN_LOG)?.watch_len();
+    loop {
+        let is_final = handle.view.borrow_and_update().record.status.is_final();
+        len.borrow_and_update();
+        let found = handle.logs.names()?.into_iter().find(|name| {
+            name.strip_prefix("tasks/").is_some_and(|name| {
+                (rank == 0 && name == "run.log") || name.starts_with(&format!("{rank}-"))
+            })
+        });
+        if found.is_some() || is_final || !wanted.follow {
+            return Ok(found);
+        }
+        // A process of that rank says so in the job's log sooner or later.
+        tokio::select! {
+            changed = handle.view.changed() => if changed.is_err() { return Ok(None) },
+            _ = len.changed() => {}
+        }
+    }
+}
+
+fn no_log(part: &LogPart) -> Fault {
+    let message = match part {
+        LogPart::Rank(rank) => format!("the job has written nothing on a node of rank {rank}"),
+        LogPart::File(name) => format!("the job has no log {name:?}"),
+        LogPart::Job => "the job has no log".to_owned(),
+    };
+    Fault {
+        kind: FaultKind::NotFound,
+        message,
+    }
+}
+
+fn open(handle: &JobHandle, name: &str, wanted: &Wanted) -> io::Result<(Arc<LogFile>, LogReader)> {
+    let log = handle.logs.log(name)?;
     let offset = match (wanted.offset, wanted.tail) {
         (0, Some(lines)) => log.tail(lines)?.unwrap_or(0),
         (offset, _) => offset,

@@ -36,6 +36,7 @@ pub(crate) async fn start(
             offset,
             tail,
             follow,
+            part,
         } => {
             let missing = no_job(&job);
             let asked = ask(service, |answer| Command::Find(job, answer)).await;
@@ -47,10 +48,22 @@ pub(crate) async fn start(
                     offset,
                     tail,
                     follow,
+                    part,
                 };
                 if let Ok(result) = log_stream::send(handle, wanted, &reply).await {
                     finish(&reply, result).await;
                 }
+            })
+        }
+        Request::LogFiles { job } => {
+            let missing = no_job(&job);
+            let asked = ask(service, |answer| Command::Find(job, answer)).await;
+            tokio::spawn(async move {
+                let result = match asked.await.ok().flatten() {
+                    Some(handle) => log_stream::files(&handle),
+                    None => Err(missing),
+                };
+                finish(&reply, result).await;
             })
         }
         Request::Queue => {
@@ -116,6 +129,7 @@ pub(crate) fn is_work(request: &Request) -> bool {
     !matches!(
         request,
         Request::Logs { .. }
+            | Request::LogFiles { .. }
             | Request::Queue
             | Request::Docker
             | Request::Nodes { .. }

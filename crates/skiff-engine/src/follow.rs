@@ -1,10 +1,11 @@
 //! A job's output, from its first byte to its last, over as many connections as it takes.
 
+use std::io;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use skiff_kube::{Cluster, Diagnosis, PodState, observe};
-use skiff_proto::{FaultKind, Frame, JobId, JobRecord, LogSource, Request, Response};
+use skiff_proto::{FaultKind, Frame, JobId, JobRecord, LogPart, LogSource, Request, Response};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -29,10 +30,12 @@ pub(crate) const ENDS: &[&str] = &[
 ];
 
 /// Which log, and how much of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LogOptions {
     /// The job; None is the newest one.
     pub job: Option<JobId>,
+    /// Which of its logs.
+    pub part: LogPart,
     /// Whether to stay until the job ends.
     pub follow: bool,
     /// Only the last lines of what is there already.
@@ -76,7 +79,7 @@ pub enum FollowError {
     Ended(Diagnosis),
     /// The output cannot be written any more.
     #[error("cannot write the job's output")]
-    Output(#[source] std::io::Error),
+    Output(#[source] io::Error),
     /// The user ended it before anything of the job was seen.
     #[error("interrupted")]
     Interrupted,
@@ -110,7 +113,18 @@ pub(crate) async fn follow(
     reporter: &dyn Reporter,
 ) -> Result<Outcome, FollowError> {
     let mut place = Place::default();
-    let reading = read(retries, connection, options, &mut place, reporter);
+    let mut screen = Screen {
+        reporter,
+        in_line: false,
+    };
+    let reading = read(
+        retries,
+        connection,
+        options,
+        &mut place,
+        &mut screen,
+        reporter,
+    );
     match interrupt.unless(reading).await {
         Some(Ok(job)) => Ok(Outcome::Read(job)),
         Some(Err(error)) => Err(error),
@@ -123,40 +137,83 @@ pub(crate) async fn follow(
 
 /// How far a log has been read.
 #[derive(Default)]
-struct Place {
+pub(crate) struct Place {
     job: Option<JobRecord>,
-    offset: u64,
-    /// Whether what was read ends in the midst of a line.
-    in_line: bool,
+    /// The first byte that has not been read.
+    pub(crate) offset: u64,
 }
 
 impl Place {
-    /// Says in a line of its own that some of the log is not to be had any more, and goes on behind it.
-    fn gap(&mut self, bytes: u64, reporter: &dyn Reporter) -> Result<(), FollowError> {
-        let why = if self.offset == 0 {
-            "they are not kept any more"
-        } else {
-            "the reader was too slow"
-        };
-        let feed = if self.in_line { "\n" } else { "" };
-        let line = format!("{feed}[{bytes} bytes of output were left out: {why}]\n");
-        reporter.log(line.as_bytes()).map_err(FollowError::Output)?;
-        self.offset += bytes;
-        self.in_line = false;
-        Ok(())
+    /// At an offset.
+    pub(crate) fn at(offset: u64) -> Self {
+        Self { job: None, offset }
     }
 }
 
-async fn read(
+/// Where a log goes.
+pub(crate) trait Sink: Send {
+    /// Takes the next bytes.
+    fn data(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// So many bytes at `offset` are not to be had any more.
+    fn gap(&mut self, offset: u64, bytes: u64) -> io::Result<()>;
+}
+
+/// The user's screen.
+struct Screen<'a> {
+    reporter: &'a dyn Reporter,
+    /// Whether what was shown ends in the midst of a line.
+    in_line: bool,
+}
+
+impl Sink for Screen<'_> {
+    fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.in_line = bytes.last().is_some_and(|byte| *byte != b'\n');
+        self.reporter.log(bytes)
+    }
+
+    fn gap(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        let feed = if std::mem::take(&mut self.in_line) {
+            "\n"
+        } else {
+            ""
+        };
+        let line = format!("{feed}{}\n", gap_line(offset, bytes));
+        self.reporter.log(line.as_bytes())
+    }
+}
+
+/// Says that some of a log is missing.
+pub(crate) fn gap_line(offset: u64, bytes: u64) -> String {
+    let why = if offset == 0 {
+        "they are not kept any more"
+    } else {
+        "the reader was too slow"
+    };
+    format!("[{bytes} bytes of output were left out: {why}]")
+}
+
+/// Reads a log from a place on, without an interrupt.
+pub(crate) async fn read(
     mut retries: Retries<'_>,
     mut connection: Option<Connection>,
     options: &LogOptions,
     place: &mut Place,
+    sink: &mut dyn Sink,
     reporter: &dyn Reporter,
 ) -> Result<JobRecord, FollowError> {
     loop {
         let before = place.offset;
-        match read_some(&mut retries, connection.take(), options, place, reporter).await {
+        match read_some(
+            &mut retries,
+            connection.take(),
+            options,
+            place,
+            sink,
+            reporter,
+        )
+        .await
+        {
             Err(FollowError::Agent(error)) if error.is_transient() => {
                 if place.offset > before {
                     retries.start_over();
@@ -174,6 +231,7 @@ async fn read_some(
     connection: Option<Connection>,
     options: &LogOptions,
     place: &mut Place,
+    sink: &mut dyn Sink,
     reporter: &dyn Reporter,
 ) -> Result<JobRecord, FollowError> {
     let Retries { cluster, pod, .. } = *retries;
@@ -195,6 +253,7 @@ async fn read_some(
         offset: place.offset,
         tail,
         follow: options.follow,
+        part: options.part.clone(),
     };
     let mut call = connection.start(request).await?;
     loop {
@@ -204,13 +263,13 @@ async fn read_some(
                 place.job = Some(job);
             }
             Frame::Response(_, Response::LogGap { bytes }) => {
-                place.gap(bytes, reporter)?;
+                sink.gap(place.offset, bytes).map_err(FollowError::Output)?;
+                place.offset += bytes;
             }
             Frame::Response(_, Response::LogEnd { job }) => return Ok(job),
             Frame::Data(_, bytes) => {
-                reporter.log(&bytes).map_err(FollowError::Output)?;
+                sink.data(&bytes).map_err(FollowError::Output)?;
                 place.offset += bytes.len() as u64;
-                place.in_line = bytes.last().is_some_and(|byte| *byte != b'\n');
                 call.credit(bytes.len()).await.map_err(failed)?;
             }
             Frame::End(_) => {}

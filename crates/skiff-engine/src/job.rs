@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{ClusterName, NameError};
 use skiff_kube::{Cluster, last_restart};
-use skiff_proto::{JobId, JobRecord, JobSpec, RESTARTED, Request, Response, STOPPED};
+use skiff_proto::{JobId, JobRecord, JobSpec, LogPart, RESTARTED, Request, Response, STOPPED};
 use skiff_schema::ResolvedTask;
 use thiserror::Error;
 
@@ -280,6 +280,7 @@ pub(crate) async fn see_through(
         Some(interrupt) => {
             let options = LogOptions {
                 job: Some(job.id),
+                part: LogPart::Job,
                 follow: true,
                 tail: None,
             };

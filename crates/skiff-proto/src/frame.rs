@@ -25,6 +25,9 @@ pub enum Frame {
     Response(u32, Response),
     /// Bytes of the upload or log of this id.
     Data(u32, Vec<u8>),
+    /// Bytes of this id that are compressed with zstd: how many they are unpacked, which is what counts for credit
+    /// and is [`Frame::CHUNK`] at most, and the compressed bytes.
+    Packed(u32, u32, Vec<u8>),
     /// No more data for this id from this side.
     End(u32),
     /// The receiver of this id's data has consumed so many more bytes: the sender may have at most
@@ -77,6 +80,7 @@ impl Frame {
     const CANCEL: u8 = 7;
     const PING: u8 = 8;
     const PONG: u8 = 9;
+    const PACKED: u8 = 10;
 
     /// The frame's bytes, appended to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -89,6 +93,11 @@ impl Frame {
             Self::Data(id, bytes) => {
                 out.extend_from_slice(bytes);
                 (Self::DATA, *id)
+            }
+            Self::Packed(id, size, bytes) => {
+                out.extend_from_slice(&size.to_le_bytes());
+                out.extend_from_slice(bytes);
+                (Self::PACKED, *id)
             }
             Self::End(id) => (Self::END, *id),
             Self::Credit(id, bytes) => {
@@ -115,6 +124,16 @@ impl Frame {
             ),
             Self::RESPONSE => Self::Response(id, parse("response", payload)?),
             Self::DATA => Self::Data(id, payload.to_vec()),
+            Self::PACKED => {
+                let malformed = || FrameError::Payload("packed", None);
+                let (size, bytes) = payload.split_first_chunk().ok_or_else(malformed)?;
+                let size = u32::from_le_bytes(*size);
+                // A few bytes must not become many in the receiver's memory.
+                if size as usize > Self::CHUNK {
+                    return Err(malformed());
+                }
+                Self::Packed(id, size, bytes.to_vec())
+            }
             Self::END => Self::End(id),
             Self::CREDIT => {
                 let bytes = payload

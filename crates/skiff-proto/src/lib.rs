@@ -18,7 +18,9 @@ pub use exit::ExitStatus;
 pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};
 pub use job::{JobId, JobRecord, JobSpec, JobStatus, RESTARTED, STOPPED, SecretVariables};
 pub use keys::ClusterKey;
-pub use message::{DockerState, Fault, FaultKind, Hello, LogSource, Request, Response};
+pub use message::{
+    DockerState, Fault, FaultKind, Hello, LogFile, LogPart, LogSource, Request, Response,
+};
 pub use stage::{StageEnd, StageKind, StageOrder};
 
 /// Version of the protocol that this build speaks. A peer may be one apart, never more.

@@ -39,6 +39,14 @@ pub enum Request {
         tail: Option<u64>,
         /// Whether to wait for more until the job ends.
         follow: bool,
+        /// Which of the job's logs.
+        #[serde(default)]
+        part: LogPart,
+    },
+    /// Which logs there are of a job; answered by `LogFiles`.
+    LogFiles {
+        /// Which job.
+        job: LogSource,
     },
     /// All jobs, oldest first; answered by `Jobs`, which leaves the oldest out where one frame cannot
     /// hold all of them.
@@ -112,6 +120,30 @@ pub enum LogSource {
     Submission(String),
 }
 
+/// Which of a job's logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogPart {
+    /// The one with the lines of all its processes.
+    #[default]
+    Job,
+    /// That of its run command on the node of this rank among its nodes.
+    Rank(u32),
+    /// One by its name in the job's folder.
+    File(String),
+}
+
+/// One log in a job's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFile {
+    /// Its name in the job's folder: `run.log`, `tasks/0-head.log`.
+    pub name: String,
+    /// The offset of the first byte that is kept.
+    pub start: u64,
+    /// The offset behind the last byte.
+    pub end: u64,
+}
+
 /// The agent's answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "response", rename_all = "snake_case")]
@@ -129,6 +161,13 @@ pub enum Response {
         job: JobRecord,
         /// The offset in the log of the first byte that will be sent.
         offset: u64,
+    },
+    /// The logs that there are of a job.
+    LogFiles {
+        /// The job's record now.
+        job: JobRecord,
+        /// Its logs, by name.
+        files: Vec<LogFile>,
     },
     /// So many bytes of the log at this place are not kept any more: the next data are those behind them.
     LogGap {

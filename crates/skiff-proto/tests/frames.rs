@@ -6,7 +6,8 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use skiff_proto::tree::SyncRoot;
 use skiff_proto::{
     Autostop, Decoder, DockerState, Ending, Fault, FaultKind, Frame, FrameError, Hello, HookEvent,
-    JobRecord, JobSpec, JobStatus, LogSource, MAX_FRAME, Request, Response, WaitFor,
+    JobRecord, JobSpec, JobStatus, LogFile, LogPart, LogSource, MAX_FRAME, Request, Response,
+    WaitFor,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -91,20 +92,30 @@ fn request() -> impl Strategy<Value = Request> {
         any::<u64>().prop_map(LogSource::Id),
         text().prop_map(LogSource::Submission),
     ];
+    let part = prop_oneof![
+        Just(LogPart::Job),
+        any::<u32>().prop_map(LogPart::Rank),
+        text().prop_map(LogPart::File),
+    ];
     prop_oneof![
         spec().prop_map(|job| Request::Submit { job }),
         (
             source,
             any::<u64>(),
             option::of(any::<u64>()),
-            any::<bool>()
+            any::<bool>(),
+            part
         )
-            .prop_map(|(job, offset, tail, follow)| Request::Logs {
+            .prop_map(|(job, offset, tail, follow, part)| Request::Logs {
                 job,
                 offset,
                 tail,
-                follow
+                follow,
+                part
             }),
+        Just(Request::LogFiles {
+            job: LogSource::Latest
+        }),
         Just(Request::Queue),
         vec(any::<u64>(), 0..4).prop_map(|jobs| Request::Cancel { jobs }),
         Just(Request::Docker),
@@ -162,6 +173,14 @@ fn response() -> impl Strategy<Value = Response> {
         record().prop_map(|job| Response::Submitted { job }),
         (record(), any::<u64>()).prop_map(|(job, offset)| Response::LogStart { job, offset }),
         record().prop_map(|job| Response::LogEnd { job }),
+        any::<u64>().prop_map(|bytes| Response::LogGap { bytes }),
+        (record(), vec((text(), any::<u64>(), any::<u64>()), 0..3)).prop_map(|(job, files)| {
+            let file = |(name, start, end)| LogFile { name, start, end };
+            Response::LogFiles {
+                job,
+                files: files.into_iter().map(file).collect(),
+            }
+        }),
         vec(record(), 0..3).prop_map(|jobs| Response::Jobs { jobs }),
         state.prop_map(|state| Response::Docker { state }),
         (any::<u64>(), option::of(any::<u64>()))
@@ -182,6 +201,9 @@ fn frame() -> impl Strategy<Value = Frame> {
         (any::<u32>(), request()).prop_map(|(id, request)| Frame::Request(id, request)),
         (any::<u32>(), response()).prop_map(|(id, response)| Frame::Response(id, response)),
         (any::<u32>(), vec(any::<u8>(), 0..300)).prop_map(|(id, bytes)| Frame::Data(id, bytes)),
+        (any::<u32>(), 0..=Frame::CHUNK, vec(any::<u8>(), 0..300)).prop_map(|(id, size, bytes)| {
+            Frame::Packed(id, u32::try_from(size).expect("small"), bytes)
+        }),
         any::<u32>().prop_map(Frame::End),
         (any::<u32>(), any::<u32>()).prop_map(|(id, bytes)| Frame::Credit(id, bytes)),
         any::<u32>().prop_map(Frame::Cancel),

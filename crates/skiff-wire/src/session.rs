@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::packed::unpacked;
+
 /// How soon a silent peer is missed.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -286,7 +288,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
 async fn read_loop<R: AsyncRead + Unpin>(mut reader: FrameReader<R>, routes: Routes) {
     loop {
-        match reader.next().await {
+        let next = reader.next().await;
+        match next.and_then(|frame| unpacked(frame).map_err(SessionError::Frame)) {
             Ok(frame) => {
                 if let Frame::Response(id, _)
                 | Frame::Data(id, _)

@@ -349,3 +349,6 @@ impl Drop for LogReader {
         state.trim(self.log.limits);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use skiff_proto::{Ending, FaultKind, Frame, Hello, PROTOCOL_VERSION, Request, Response};
+use skiff_proto::{Ending, FaultKind, Frame, Hello, LogPart, PROTOCOL_VERSION, Request, Response};
 
 use crate::support::{AGENT, Agent, Client, job};
 
@@ -16,6 +16,7 @@ fn a_ping_is_answered_while_requests_are_open() {
         offset: 0,
         tail: None,
         follow: true,
+        part: LogPart::Job,
     });
     client.send(&Frame::Ping);
     while client.receive().expect("the agent answers") != Frame::Pong {}

@@ -1,6 +1,6 @@
 //! Logs: following, offsets, tails, slow readers.
 
-use skiff_proto::{FaultKind, Frame, LogSource, Request, Response};
+use skiff_proto::{FaultKind, Frame, LogPart, LogSource, Request, Response};
 
 use crate::support::{Agent, job, shell};
 
@@ -88,6 +88,7 @@ fn a_partial_line_is_seen_before_its_end() {
         offset: 0,
         tail: None,
         follow: true,
+        part: LogPart::Job,
     });
     let mut seen = String::new();
     while !seen.ends_with("name? ") {
@@ -133,6 +134,7 @@ fn a_slow_reader_of_much_output_costs_the_agent_no_memory() {
         offset: 0,
         tail: None,
         follow: true,
+        part: LogPart::Job,
     });
     let log = client.follow(id);
     assert!(log.text.len() > MUCH, "{}", log.text.len());

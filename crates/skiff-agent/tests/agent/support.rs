@@ -8,9 +8,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 use skiff_proto::{
-    Decoder, Fault, Frame, Hello, JobRecord, JobSpec, LogSource, PROTOCOL_VERSION, Request,
-    Response,
+    Decoder, Fault, Frame, Hello, JobRecord, JobSpec, LogPart, LogSource, PROTOCOL_VERSION,
+    Request, Response,
 };
+use skiff_wire::unpacked;
 
 /// The agent's executable.
 pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_skiff-agent");
@@ -273,7 +274,7 @@ impl Client {
                 .next_frame()
                 .expect("the agent speaks the protocol")
             {
-                return Some(frame);
+                return Some(unpacked(frame).expect("well packed"));
             }
             match self.output.read(&mut buffer).expect("readable") {
                 0 => return None,
@@ -336,6 +337,7 @@ impl Client {
             offset,
             tail,
             follow,
+            part: LogPart::Job,
         });
         let mut start = None;
         let mut bytes = Vec::new();
