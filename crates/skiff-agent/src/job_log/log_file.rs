@@ -233,7 +233,8 @@ impl State {
             .retain(|_, held| held.until.is_none_or(|until| until > now));
         let needed = self.readers.values().map(|held| held.from).min();
         while let Some((oldest, next)) = self.segments.oldest_two() {
-            let total = self.segments.end() - oldest.start;
+            // The newest file will be full one day.
+            let total = self.segments.newest().start + limits.file - oldest.start;
             let is_needed = needed.is_some_and(|from| from < next.start);
             if total <= limits.kept || (is_needed && total <= limits.held) {
                 return;

@@ -209,6 +209,8 @@ pub(crate) struct Client {
 /// What a request for a log brought.
 pub(crate) struct Log {
     pub(crate) offset: u64,
+    /// How many bytes it said are left out.
+    pub(crate) gap: u64,
     pub(crate) text: String,
     pub(crate) job: JobRecord,
 }
@@ -325,6 +327,32 @@ impl Client {
             .expect("the job is there")
     }
 
+    /// Waits for a job's end.
+    pub(crate) fn log_end(&mut self, id: u64) {
+        self.log(LogSource::Id(id), u64::MAX, None, true)
+            .expect("the job is there");
+        while !self
+            .queue()
+            .iter()
+            .any(|job| job.id == id && job.status.is_final())
+        {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    /// The offsets of the first byte that is kept of a job's log, and behind the last.
+    pub(crate) fn extent(&mut self, id: u64, name: &str) -> (u64, u64) {
+        match self.ask(Request::LogFiles {
+            job: LogSource::Id(id),
+        }) {
+            Response::LogFiles { files, .. } => {
+                let file = files.iter().find(|file| file.name == name).expect("a log");
+                (file.start, file.end)
+            }
+            other => panic!("no logs: {other:?}"),
+        }
+    }
+
     pub(crate) fn log(
         &mut self,
         job: LogSource,
@@ -332,20 +360,37 @@ impl Client {
         tail: Option<u64>,
         follow: bool,
     ) -> Result<Log, Fault> {
-        let id = self.request(Request::Logs {
+        let part = LogPart::Job;
+        self.read_log(Request::Logs {
             job,
             offset,
             tail,
             follow,
-            part: LogPart::Job,
-        });
-        let mut start = None;
+            part,
+        })
+    }
+
+    /// Reads one log of the newest job.
+    pub(crate) fn part(&mut self, part: LogPart) -> Result<Log, Fault> {
+        self.read_log(Request::Logs {
+            job: LogSource::Latest,
+            offset: 0,
+            tail: None,
+            follow: false,
+            part,
+        })
+    }
+
+    fn read_log(&mut self, request: Request) -> Result<Log, Fault> {
+        let id = self.request(request);
+        let (mut start, mut gap) = (None, 0);
         let mut bytes = Vec::new();
         loop {
             match self.receive().expect("the agent answers") {
                 Frame::Response(of, Response::LogStart { offset, .. }) if of == id => {
                     start = Some(offset);
                 }
+                Frame::Response(of, Response::LogGap { bytes }) if of == id => gap += bytes,
                 Frame::Data(of, data) if of == id => {
                     bytes.extend_from_slice(&data);
                     self.send(&Frame::Credit(
@@ -357,6 +402,7 @@ impl Client {
                     let text = String::from_utf8(bytes).expect("text");
                     return Ok(Log {
                         offset: start.expect("a start"),
+                        gap,
                         text,
                         job,
                     });
