@@ -337,7 +337,7 @@ fn secrets_reach_the_job_and_nothing_on_disk() {
         ..job("echo length ${#TOKEN} ${BOTH%secrets}; tr '\\0' ' ' < /proc/$$/cmdline")
     });
     assert!(log.text.contains(") in setup\n"), "{}", log.text);
-    assert!(log.text.contains(") length 7 from \n"), "{}", log.text);
+    assert!(log.text.contains(") length 7 from\n"), "{}", log.text);
     assert_eq!(log.job.secrets, ["BOTH", "TOKEN"]);
     let found = shell(&format!(
         "grep -rl hunter2 {} || true",
