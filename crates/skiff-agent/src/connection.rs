@@ -19,8 +19,6 @@ use crate::server::Service;
 
 /// Frames that wait to be written: with the largest data frames, 256 KiB.
 const OUTBOX: usize = 4;
-/// Requests that one connection may have open.
-const MAX_OPEN: usize = 64;
 /// How long a client has to take its last answers.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -39,6 +37,24 @@ impl Peer {
         match self {
             Self::Client => Duration::from_mins(2),
             Self::Head => Patience::LINK.silence,
+        }
+    }
+
+    /// Requests that one connection may have open. A head has one for each stage, and for each one that has ended and left
+    /// something behind.
+    const fn max_open(self) -> usize {
+        match self {
+            Self::Client => 64,
+            Self::Head => 1024,
+        }
+    }
+
+    /// Bytes of an answer's data that may be on the way without credit. Between nodes they are soon there, and many
+    /// stages may write at once.
+    const fn window(self) -> u32 {
+        match self {
+            Self::Client => Frame::WINDOW,
+            Self::Head => Frame::WINDOW / 4,
         }
     }
 }
@@ -60,6 +76,11 @@ impl Reply {
             .send(Frame::Response(self.id, response))
             .await
             .map_err(|_| Gone)
+    }
+
+    /// Ends this request's data.
+    pub(crate) async fn end(&self) -> Result<(), Gone> {
+        self.out.send(Frame::End(self.id)).await.map_err(|_| Gone)
     }
 
     /// Sends data as far as the client has room for it.
@@ -226,8 +247,7 @@ impl Connection {
                 _ => Err(Gone),
             },
             Frame::End(id) => {
-                if let Some((pieces, _)) =
-                    self.open.get_mut(&id).and_then(|open| open.upload.take())
+                if let Some((pieces, _)) = self.open.get(&id).and_then(|open| open.upload.as_ref())
                 {
                     // An upload that failed already has its answer.
                     let _ = pieces.send(Piece::End);
@@ -260,8 +280,9 @@ impl Connection {
 
     async fn start(&mut self, id: u32, request: Request) -> Result<(), Gone> {
         self.open.retain(|_, open| !open.task.is_finished());
-        if self.open.contains_key(&id) || self.open.len() >= MAX_OPEN {
-            let message = format!("request {id} is open already, or {MAX_OPEN} others are");
+        let most = self.peer.max_open();
+        if self.open.contains_key(&id) || self.open.len() >= most {
+            let message = format!("request {id} is open already, or {most} others are");
             return self
                 .refuse(
                     id,
@@ -272,7 +293,7 @@ impl Connection {
                 )
                 .await;
         }
-        let credit = Arc::new(Semaphore::new(Frame::WINDOW as usize));
+        let credit = Arc::new(Semaphore::new(self.peer.window() as usize));
         let reply = Reply {
             id,
             out: self.out.clone(),
@@ -280,7 +301,8 @@ impl Connection {
             _busy: request::is_work(&request).then(|| Arc::new(self.service.activity.request())),
         };
         let mut upload = None;
-        let receiving = matches!(request, Request::Sync { .. }).then(|| {
+        let has_data = matches!(request, Request::Sync { .. } | Request::Stage { .. });
+        let receiving = has_data.then(|| {
             let (sender, pieces) = mpsc::unbounded_channel();
             let held = Arc::new(AtomicU32::new(0));
             upload = Some((sender, Arc::clone(&held)));
@@ -291,7 +313,7 @@ impl Connection {
                 held,
             }
         });
-        let task = request::start(request, receiving, reply, &self.service).await;
+        let task = request::start(request, self.peer, receiving, reply, &self.service).await;
         self.open.insert(
             id,
             Open {

@@ -1,7 +1,7 @@
 //! The owner of all jobs: takes commands and events one after the other, asks the queue what follows,
 //! and does it. Must not decide anything about jobs itself, nor wait for a disk or another node.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,8 @@ pub(crate) struct Keeper {
     recorder: Recorder,
     surroundings: Surroundings,
     nodes: Nodes,
+    /// The identities of the nodes' agents when they were last there.
+    boots: HashMap<u32, String>,
     commands: mpsc::Sender<Command>,
     docker_awaited: Arc<Notify>,
     activity: Activity,
@@ -88,6 +90,7 @@ impl Keeper {
             queue,
             surroundings,
             nodes,
+            boots: HashMap::new(),
             commands,
             docker_awaited,
             activity,
@@ -138,13 +141,15 @@ impl Keeper {
     fn look_at_nodes(&mut self, presence: &mut watch::Receiver<Vec<Presence>>) {
         let all = presence.borrow_and_update().clone();
         for (node, presence) in (0..).zip(all) {
-            self.happen(match presence {
-                Presence::Here => Event::NodeJoined {
-                    node,
-                    is_restarted: false,
-                },
+            let event = match presence {
+                Presence::Here { boot } => {
+                    let before = self.boots.insert(node, boot.clone());
+                    let is_restarted = before.is_some_and(|before| before != boot);
+                    Event::NodeJoined { node, is_restarted }
+                }
                 Presence::Away { why } => Event::NodeLost { node, cause: why },
-            });
+            };
+            self.happen(event);
         }
     }
 

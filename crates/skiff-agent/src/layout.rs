@@ -48,6 +48,11 @@ impl Layout {
         self.at(paths::JOBS).join(id.to_string())
     }
 
+    /// The addresses of the cluster's nodes, at the head.
+    pub(crate) fn nodes(&self) -> PathBuf {
+        self.root.join("nodes.json")
+    }
+
     /// The folder of the scripts of a job's stages while they run on this node.
     pub(crate) fn stage_dir(&self, id: JobId) -> PathBuf {
         self.root.join("stages").join(id.to_string())

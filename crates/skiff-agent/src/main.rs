@@ -23,6 +23,7 @@ mod job_log;
 mod keeper;
 mod launcher;
 mod layout;
+mod link;
 mod log_stream;
 mod memory_sampler;
 mod nodes;
@@ -32,6 +33,7 @@ mod reaper;
 mod record;
 mod request;
 mod run;
+mod served_stage;
 mod server;
 mod session;
 mod shell;
@@ -42,6 +44,7 @@ mod sync;
 mod templates;
 mod tools;
 mod watch_dir;
+mod worker;
 
 use std::process::ExitCode;
 

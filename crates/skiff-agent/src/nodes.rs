@@ -2,23 +2,33 @@
 //!
 //! Must not decide what runs where.
 
-use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use skiff_proto::StageOrder;
+use skiff_proto::{Fault, FaultKind, StageOrder};
 use skiff_wire::Session;
-use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::environment::Surroundings;
+use crate::fault;
+use crate::link::LinkKey;
 use crate::stages::{Stage, StageEvent, Stages};
+
+mod links;
+mod remote;
+mod table;
+
+use links::{Link, Links};
+use table::Table;
 
 /// Whether a node is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// It answers.
-    Here,
+    Here {
+        /// The identity of its agent, which changes whenever its container is restarted.
+        boot: String,
+    },
     /// It does not.
     Away {
         /// Why, as far as known.
@@ -26,42 +36,23 @@ pub(crate) enum Presence {
     },
 }
 
-/// Some nodes are not there.
-#[derive(Debug, Error)]
-pub(crate) struct Absent {
-    /// Their names, and why each is not there.
-    pub(crate) nodes: Vec<(String, String)>,
-}
-
-impl fmt::Display for Absent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (name, why)) in self.nodes.iter().enumerate() {
-            let separator = if at == 0 { "" } else { "; " };
-            write!(f, "{separator}node {name} is not there: {why}")?;
-        }
-        Ok(())
-    }
-}
-
 /// The cluster's nodes.
 #[derive(Clone, Debug)]
-pub(crate) struct Nodes {
-    own: Arc<Own>,
-    presence: watch::Receiver<Vec<Presence>>,
-}
+pub(crate) struct Nodes(Arc<Own>);
 
 #[derive(Debug)]
 struct Own {
     rank: u32,
     count: u32,
-    address: String,
+    table: Table,
     stages: Stages,
-    presence: watch::Sender<Vec<Presence>>,
+    links: Arc<Links>,
 }
 
 impl Nodes {
-    /// The nodes as this one's variables tell them; stages of its own are started by `stages`.
-    pub(crate) fn new(surroundings: &Surroundings, stages: Stages) -> Self {
+    /// The nodes as this one's variables tell them; stages of its own are started by `stages`. The head's begin to look for
+    /// the others; must be called where a runtime is.
+    pub(crate) fn new(surroundings: &Surroundings, stages: Stages, key: Option<&LinkKey>) -> Self {
         let number = |name, default: u32| {
             let text = surroundings.own_or(name, "");
             text.to_str()
@@ -70,37 +61,33 @@ impl Nodes {
         };
         let rank = number("SKIFF_RANK", 0);
         let count = number("SKIFF_NODES", 1).max(rank.saturating_add(1));
-        let all = (0..count).map(|of| {
-            if of == rank {
-                Presence::Here
-            } else {
-                let why = "its address is not known yet".to_owned();
-                Presence::Away { why }
+        let address = surroundings.own_or("SKIFF_POD_IP", "");
+        let address = address.to_str().and_then(|text| text.parse().ok());
+        let table = Table::load(surroundings.layout.nodes(), rank, count, address);
+        let links = Arc::new(Links::new(rank, count, &surroundings.boot));
+        if rank == 0 {
+            match key {
+                Some(key) => Links::keep(&links, key, &table),
+                None => links.give_up("the pod has no key of the cluster"),
             }
-        });
-        let address = surroundings.own_or("SKIFF_POD_IP", "127.0.0.1");
-        let (sender, presence) = watch::channel(all.collect());
-        let own = Own {
+        }
+        Self(Arc::new(Own {
             rank,
             count,
-            address: address.to_string_lossy().into_owned(),
+            table,
             stages,
-            presence: sender,
-        };
-        Self {
-            own: Arc::new(own),
-            presence,
-        }
+            links,
+        }))
     }
 
     /// This node's rank; 0 is the head.
     pub(crate) fn rank(&self) -> u32 {
-        self.own.rank
+        self.0.rank
     }
 
     /// How many nodes the cluster has, this one included.
     pub(crate) fn count(&self) -> u32 {
-        self.own.count
+        self.0.count
     }
 
     /// What people call the node of this rank.
@@ -111,52 +98,68 @@ impl Nodes {
         }
     }
 
-    /// The nodes' addresses by rank, as far as they are known.
+    /// The nodes' addresses by rank, as far as they are known: up to the first that is not.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        vec![self.own.address.clone()]
+        let known = self.0.table.watch().borrow().clone();
+        let known = known.into_iter().map_while(|address| address);
+        known.map(|address| address.to_string()).collect()
+    }
+
+    /// Takes the nodes' addresses by rank from a client, and keeps them beyond the agent's end.
+    pub(crate) fn learn(&self, addresses: &[String]) -> Result<(), Fault> {
+        let invalid = |message| Fault {
+            kind: FaultKind::Invalid,
+            message,
+        };
+        if self.0.rank != 0 {
+            let name = Self::name(self.0.rank);
+            return Err(invalid(format!("{name} is told of no nodes: ask the head")));
+        }
+        if u32::try_from(addresses.len()) != Ok(self.0.count) {
+            let (theirs, ours) = (addresses.len(), self.0.count);
+            return Err(invalid(format!(
+                "{theirs} addresses for the {ours} nodes of the cluster"
+            )));
+        }
+        let parsed: Vec<IpAddr> = addresses
+            .iter()
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| invalid(format!("{text:?} is not an address")))
+            })
+            .collect::<Result<_, _>>()?;
+        let table = &self.0.table;
+        let failed = |error| fault::of(&error, "keep the nodes' addresses", table.path());
+        table.learn(parsed).map_err(failed)
     }
 
     /// The conversation with a worker, while its link holds.
-    pub(crate) fn session(&self, _rank: u32) -> Option<Arc<Session>> {
-        None
+    pub(crate) fn session(&self, rank: u32) -> Option<Arc<Session>> {
+        self.0.links.session(rank)
     }
 
     /// Which nodes are there, by rank, now and whenever that changes.
     pub(crate) fn watch(&self) -> watch::Receiver<Vec<Presence>> {
-        self.own.presence.subscribe()
-    }
-
-    /// Waits until all nodes are there, but no longer than this.
-    pub(crate) async fn all_present(&self, limit: Duration) -> Result<(), Absent> {
-        let mut presence = self.presence.clone();
-        let all = |all: &Vec<Presence>| all.iter().all(|one| *one == Presence::Here);
-        if let Ok(Ok(_)) = tokio::time::timeout(limit, presence.wait_for(all)).await {
-            return Ok(());
-        }
-        let presence = presence.borrow();
-        let nodes = (0..)
-            .zip(presence.iter())
-            .filter_map(|(rank, one)| match one {
-                Presence::Here => None,
-                Presence::Away { why } => Some((Self::name(rank), why.clone())),
-            });
-        Err(Absent {
-            nodes: nodes.collect(),
-        })
+        self.0.links.presence()
     }
 
     /// Starts a stage on the node of this rank.
     pub(crate) fn start(&self, rank: u32, order: &StageOrder) -> Stage {
-        if rank == self.own.rank {
-            return self.own.stages.start(order);
+        if rank == self.0.rank {
+            return self.0.stages.start(order);
         }
         let (stage, driver) = Stage::new();
-        let lost = StageEvent::Lost {
-            node: Self::name(rank),
-            why: "there is no link to it".to_owned(),
-        };
-        // There is room: nothing was sent before.
-        let _ = driver.events.try_send(lost);
+        match self.0.links.link(rank) {
+            Link::Up(session) => {
+                let links = Arc::clone(&self.0.links);
+                tokio::spawn(remote::drive(links, rank, session, order.clone(), driver));
+            }
+            Link::Down { why, .. } => {
+                let node = Self::name(rank);
+                // There is room: nothing was sent before.
+                let _ = driver.events.try_send(StageEvent::Lost { node, why });
+            }
+        }
         stage
     }
 }

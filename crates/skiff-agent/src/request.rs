@@ -4,9 +4,11 @@ use skiff_proto::{DockerState, Fault, FaultKind, JobRecord, LogSource, Request, 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::connection::{Gone, Reply, Upload};
+use crate::connection::{Gone, Peer, Reply, Upload};
 use crate::keeper::{Command, JobHandle};
 use crate::log_stream::{self, Wanted};
+use crate::nodes::Nodes;
+use crate::served_stage;
 use crate::server::Service;
 use crate::sync::{self, Order};
 
@@ -19,10 +21,14 @@ const RECORDS_ROOM: usize = 900 << 10;
 /// this returns; the answer comes from the task.
 pub(crate) async fn start(
     request: Request,
+    peer: Peer,
     receiving: Option<Upload>,
     reply: Reply,
     service: &Service,
 ) -> JoinHandle<()> {
+    if let Err(fault) = is_at_its_place(&request, peer, service) {
+        return tokio::spawn(async move { finish(&reply, Err(fault)).await });
+    }
     match request {
         Request::Submit { job } => {
             let asked = ask(service, |answer| Command::Submit(Box::new(job), answer)).await;
@@ -93,13 +99,18 @@ pub(crate) async fn start(
             let state: DockerState = service.docker.borrow().clone();
             tokio::spawn(async move { finish(&reply, Ok(Response::Docker { state })).await })
         }
-        Request::Nodes { .. } | Request::Stage { .. } => {
-            let message = "this agent is the only node of its cluster".to_owned();
-            let fault = Fault {
-                kind: FaultKind::Invalid,
-                message,
-            };
-            tokio::spawn(async move { finish(&reply, Err(fault)).await })
+        Request::Nodes { addresses } => {
+            let learnt = service.nodes.learn(&addresses);
+            tokio::spawn(async move { finish(&reply, learnt.map(|()| Response::Done)).await })
+        }
+        Request::Stage { order } => {
+            let service = service.clone();
+            tokio::spawn(async move {
+                if let Some(receiving) = receiving {
+                    // A head that is gone has ended the stage.
+                    let _ = served_stage::serve(order, receiving, reply, service).await;
+                }
+            })
         }
         Request::SetAutostop { autostop } => ending::set_autostop(autostop, reply, service).await,
         Request::RunHooks { event } => ending::run_hooks(event, reply, service),
@@ -122,6 +133,29 @@ pub(crate) async fn start(
             })
         }
     }
+}
+
+/// Jobs are the head's, and stages the workers': who asks at the wrong place is told so.
+fn is_at_its_place(request: &Request, peer: Peer, service: &Service) -> Result<(), Fault> {
+    let rank = service.nodes.rank();
+    let message = match request {
+        Request::Submit { .. }
+        | Request::Logs { .. }
+        | Request::Queue
+        | Request::Cancel { .. }
+        | Request::Nodes { .. }
+        | Request::SetAutostop { .. }
+            if rank > 0 =>
+        {
+            format!("{} has no jobs: ask the head", Nodes::name(rank))
+        }
+        Request::Stage { .. } if peer != Peer::Head => {
+            "only the head of the cluster orders stages".to_owned()
+        }
+        _ => return Ok(()),
+    };
+    let kind = FaultKind::Invalid;
+    Err(Fault { kind, message })
 }
 
 /// Whether the cluster is not idle while this is worked on.

@@ -1,7 +1,9 @@
 //! The agent as PID 1 of the task container: sets everything up, runs until it may go.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,9 +12,11 @@ use skiff_proto::{DockerState, JobStatus, RESTARTED, SecretVariables, paths};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
+use crate::connection::{self, Peer};
 use crate::departure::{self, Leaver};
 use crate::environment::{LastOrder, Surroundings};
 use crate::gate::Gate;
@@ -22,6 +26,7 @@ use crate::idle::{Activity, Watch};
 use crate::job_log::{JobLog, LogFolder};
 use crate::keeper::Keeper;
 use crate::layout::Layout;
+use crate::link::{self, KeyError, LinkKey};
 use crate::nodes::Nodes;
 use crate::queue::{Capacity, Departure, Queue, closing_lines};
 use crate::reaper::Reaper;
@@ -33,6 +38,7 @@ use crate::sidecar;
 use crate::ssh::{self, SshError};
 use crate::stages::Stages;
 use crate::sync::{self, Turns};
+use crate::worker::{DockerGate, Worker};
 
 /// Commands on their way to the keeper; its senders wait where it is behind.
 const COMMANDS: usize = 64;
@@ -55,6 +61,15 @@ pub(crate) enum RunError {
     /// The SSH server cannot run.
     #[error("cannot serve SSH")]
     Ssh(#[source] SshError),
+    /// The cluster's key is of no use.
+    #[error("cannot use the cluster's key at {0}")]
+    Key(PathBuf, #[source] KeyError),
+    /// A worker does not know where it is.
+    #[error("SKIFF_POD_IP is no address: {0:?}")]
+    Address(OsString),
+    /// A worker cannot let its head in.
+    #[error("cannot listen for the head at {0}")]
+    Link(IpAddr, #[source] io::Error),
 }
 
 /// Runs the agent until the cluster goes down or the container is told to stop: both end with success,
@@ -150,11 +165,14 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let layout = surroundings.layout.clone();
     let reaper = Reaper::start().map_err(RunError::Runtime)?;
     let (keeper, commands) = mpsc::channel(COMMANDS);
+    let key = LinkKey::read(&layout)
+        .map_err(|error| RunError::Key(layout.at(paths::CLUSTER_KEY), error))?;
     let stages = Stages::new(surroundings.clone(), reaper.clone());
-    let nodes = Nodes::new(&surroundings, stages.clone());
+    let nodes = Nodes::new(&surroundings, stages.clone(), key.as_ref());
     let capacity = capacity(&surroundings, nodes.count());
     let queue = Queue::new(capacity, surroundings.docker, past);
     let docker_awaited = Arc::new(Notify::new());
+    let docker_gate = DockerGate::new(surroundings.docker, Arc::clone(&docker_awaited));
     let (docker_state, docker) = watch::channel(DockerState::Off);
     if surroundings.docker {
         docker_state.send_replace(DockerState::Starting);
@@ -174,7 +192,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     }
     let activity = Activity::new();
     let (idle, autostop) = Watch::new(layout.clone(), activity.clone());
-    let hooks = HookRunner::new(&surroundings, &nodes, stages);
+    let hooks = HookRunner::new(&surroundings, &nodes, stages.clone());
     let (leaver, departure) = Leaver::new(keeper.clone(), hooks.clone(), nodes.clone());
     let (departing, departed) = watch::channel(false);
     let service = Service {
@@ -183,6 +201,9 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         boot: surroundings.boot.clone(),
         syncs: Turns::default(),
         layout: layout.clone(),
+        nodes: nodes.clone(),
+        stages: stages.clone(),
+        docker_gate: docker_gate.clone(),
         docker,
         activity: activity.clone(),
         autostop,
@@ -192,28 +213,63 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     };
     let path = layout.at(paths::AGENT_SOCKET);
     let listener = server::listen(&path).map_err(|error| RunError::Listen(path, error))?;
+    let linking = link_up(&nodes, key, &surroundings, &service).await?;
     let serving = tokio::spawn(server::serve(listener, service));
     ssh::start(surroundings.clone(), reaper, activity.clone()).map_err(RunError::Ssh)?;
     obey_signals(&departure).map_err(RunError::Runtime)?;
     let leaving = tokio::spawn(leaver.run(idle));
-    let keeper = Keeper::new(
-        queue,
-        surroundings,
-        nodes.clone(),
-        keeper,
-        docker_awaited,
-        activity,
-    );
-    report("the agent is ready");
-    keeper.run(commands).await;
+    let rank = nodes.rank();
+    if rank == 0 {
+        let keeper = Keeper::new(
+            queue,
+            surroundings,
+            nodes.clone(),
+            keeper,
+            docker_awaited,
+            activity,
+        );
+        report("the agent is ready");
+        keeper.run(commands).await;
+    } else {
+        report(&format!("the agent of {} is ready", Nodes::name(rank)));
+        Worker::new(stages, docker_gate).run(commands).await;
+    }
     if let Ok(farewell) = leaving.await {
         departure::dismiss_workers(&nodes, &farewell).await;
         departure::say(&farewell);
     }
-    // The receivers are the server's, which ends only after this.
+    // The receivers are the servers', which end only after this.
     let _ = departing.send(true);
     let _ = serving.await;
+    if let Some(linking) = linking {
+        let _ = linking.await;
+    }
     Ok(())
+}
+
+/// Lets the head in, at a worker.
+async fn link_up(
+    nodes: &Nodes,
+    key: Option<LinkKey>,
+    surroundings: &Surroundings,
+    service: &Service,
+) -> Result<Option<JoinHandle<()>>, RunError> {
+    let (Some(key), true) = (key, nodes.rank() > 0) else {
+        return Ok(None);
+    };
+    let address = surroundings.own_or("SKIFF_POD_IP", "");
+    let parsed = address.to_str().and_then(|address| address.parse().ok());
+    let Some(parsed) = parsed else {
+        return Err(RunError::Address(address));
+    };
+    let listener = link::listen(parsed).await;
+    let listener = listener.map_err(|error| RunError::Link(parsed, error))?;
+    let departed = service.departed.clone();
+    let service = service.clone();
+    let used: link::Use =
+        Arc::new(move |stream| Box::pin(connection::serve(stream, Peer::Head, service.clone())));
+    let serving = link::serve(listener, key, used, departed);
+    Ok(Some(tokio::spawn(serving)))
 }
 
 /// What each of so many nodes has, as their pods' variables say it.

@@ -17,8 +17,11 @@ use crate::hooks::HookRunner;
 use crate::idle::{self, Activity};
 use crate::keeper;
 use crate::layout::Layout;
+use crate::nodes::Nodes;
 use crate::queue::Departure;
+use crate::stages::Stages;
 use crate::sync::Turns;
+use crate::worker::DockerGate;
 
 /// How long clients have to take their last answers when the agent goes.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -34,6 +37,12 @@ pub(crate) struct Service {
     pub(crate) home: Home,
     /// The syncs that are under way.
     pub(crate) syncs: Turns,
+    /// The cluster's nodes.
+    pub(crate) nodes: Nodes,
+    /// What runs stages on this node.
+    pub(crate) stages: Stages,
+    /// Where stages that a head has ordered wait for Docker.
+    pub(crate) docker_gate: DockerGate,
     /// What is known of Docker.
     pub(crate) docker: watch::Receiver<DockerState>,
     /// The identity of this run of the agent.

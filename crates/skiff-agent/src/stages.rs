@@ -5,21 +5,29 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use skiff_proto::{StageEnd, StageOrder};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::environment::Surroundings;
 use crate::memory_sampler::MemorySampler;
 use crate::reaper::Reaper;
 
+mod count;
 mod ending;
 mod process;
 mod processes;
 mod script;
 mod witness;
 
+use count::Count;
 use process::Process;
 use witness::Witness;
+
+/// How long stages that were told to end may take, at most.
+const END: Duration = Duration::from_secs(20);
 
 /// Events that wait for whoever takes them: with the largest outputs, 256 KiB.
 const EVENTS: usize = 4;
@@ -132,6 +140,12 @@ pub(crate) struct Stages {
     surroundings: Arc<Surroundings>,
     reaper: Reaper,
     memory: Option<MemorySampler>,
+    /// Those that have not ended.
+    active: Count,
+    /// Those that end because nobody controls them any more.
+    abandoned: Count,
+    /// Set when all have to end, to the cause that they then have.
+    leaving: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Stages {
@@ -141,6 +155,9 @@ impl Stages {
             surroundings: Arc::new(surroundings),
             reaper,
             memory: MemorySampler::start(),
+            active: Count::default(),
+            abandoned: Count::default(),
+            leaving: Arc::default(),
         }
     }
 
@@ -148,7 +165,7 @@ impl Stages {
     pub(crate) fn start(&self, order: &StageOrder) -> Stage {
         let (stage, driver) = Stage::new();
         let witness = Witness::new(self.memory.as_ref());
-        match Process::start(order, &self.surroundings, &self.reaper) {
+        match Process::start(order, self) {
             Ok(process) => drop(tokio::spawn(process.run(driver, witness))),
             Err(error) => {
                 let cause = error.to_string();
@@ -157,5 +174,17 @@ impl Stages {
             }
         }
         stage
+    }
+
+    /// Waits until those have ended that nobody controls any more: what they held is free then.
+    pub(crate) async fn abandoned_ended(&self) {
+        // The kernel may not let one go: that must not hold others for ever.
+        let _ = timeout(END, self.abandoned.none()).await;
+    }
+
+    /// Ends all stages for this cause, and waits until they have ended.
+    pub(crate) async fn end_all(&self, cause: &str) {
+        self.leaving.send_replace(Some(cause.to_owned()));
+        let _ = timeout(END, self.active.none()).await;
     }
 }

@@ -7,4 +7,4 @@ mod packed;
 mod session;
 
 pub use packed::{Packer, unpacked};
-pub use session::{Call, Patience, Session, SessionError};
+pub use session::{Call, Ended, Patience, Session, SessionError};

@@ -11,7 +11,7 @@ use skiff_proto::{
 };
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -43,9 +43,10 @@ impl Patience {
 const OUTGOING: usize = 8;
 
 /// Who waits for the frames of which request, shared between the reader and the requests.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Routes(Arc<Mutex<State>>);
 
+#[derive(Debug)]
 enum State {
     Open(HashMap<u32, mpsc::UnboundedSender<Frame>>),
     /// The reader stopped; the first to ask is told why.
@@ -82,14 +83,29 @@ pub enum SessionError {
 }
 
 /// One conversation. Dropping it ends it.
+#[derive(Debug)]
 pub struct Session {
     outgoing: mpsc::Sender<Frame>,
     routes: Routes,
     next_id: AtomicU32,
+    boot: String,
+    ended: watch::Receiver<Option<Ended>>,
     tasks: [JoinHandle<()>; 2],
 }
 
+/// How a conversation came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The stream was closed, or broke.
+    Closed,
+    /// The agent was silent for so long.
+    Silent(Duration),
+    /// The agent broke the protocol.
+    Broken,
+}
+
 /// One request under way: what the agent sends for it, in order.
+#[derive(Debug)]
 pub struct Call {
     id: u32,
     incoming: mpsc::UnboundedReceiver<Frame>,
@@ -116,6 +132,7 @@ impl Session {
             output,
             decoder: Decoder::default(),
             silence: patience.silence,
+            was_silent: false,
         };
         let Frame::Hello(theirs) = reader.next().await? else {
             return Err(SessionError::Unexpected);
@@ -127,16 +144,42 @@ impl Session {
         }
         let routes = Routes(Arc::new(Mutex::new(State::Open(HashMap::new()))));
         let (outgoing, waiting) = mpsc::channel(OUTGOING);
+        let (ending, ended) = watch::channel(None);
+        let written = write_loop(input, waiting, patience.ping_every);
+        let mut over = ended.clone();
         let tasks = [
-            tokio::spawn(write_loop(input, waiting, patience.ping_every)),
-            tokio::spawn(read_loop(reader, routes.clone())),
+            tokio::spawn(async move {
+                // A peer that takes nothing any more must not hold those who write to it.
+                tokio::select! {
+                    () = written => {}
+                    _ = over.wait_for(Option::is_some) => {}
+                }
+            }),
+            tokio::spawn(read_loop(reader, routes.clone(), ending)),
         ];
         Ok(Self {
             outgoing,
             routes,
             next_id: AtomicU32::new(1),
+            boot: theirs.boot,
+            ended,
             tasks,
         })
+    }
+
+    /// The agent's identity, which changes whenever it restarts.
+    pub fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    /// Waits until the conversation has come to its end, and says how.
+    pub async fn ended(&self) -> Ended {
+        let mut ended = self.ended.clone();
+        let ended = ended.wait_for(Option::is_some).await;
+        ended
+            .ok()
+            .and_then(|ended| ended.clone())
+            .unwrap_or(Ended::Closed)
     }
 
     /// Makes a request and gives its answer.
@@ -263,6 +306,7 @@ struct FrameReader<R> {
     output: R,
     decoder: Decoder,
     silence: Duration,
+    was_silent: bool,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
@@ -275,6 +319,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             let read = timeout(self.silence, self.output.read(&mut bytes))
                 .await
                 .map_err(|_| {
+                    self.was_silent = true;
                     SessionError::Lost(format!("no answer for {} s", self.silence.as_secs()))
                 })?
                 .map_err(|error| lost(&error))?;
@@ -286,7 +331,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
-async fn read_loop<R: AsyncRead + Unpin>(mut reader: FrameReader<R>, routes: Routes) {
+async fn read_loop<R: AsyncRead + Unpin>(
+    mut reader: FrameReader<R>,
+    routes: Routes,
+    ending: watch::Sender<Option<Ended>>,
+) {
     loop {
         let next = reader.next().await;
         match next.and_then(|frame| unpacked(frame).map_err(SessionError::Frame)) {
@@ -299,7 +348,16 @@ async fn read_loop<R: AsyncRead + Unpin>(mut reader: FrameReader<R>, routes: Rou
                     routes.deliver(id, frame);
                 }
             }
-            Err(why) => return routes.end(why),
+            Err(why) => {
+                let ended = match &why {
+                    SessionError::Lost(_) if reader.was_silent => Ended::Silent(reader.silence),
+                    SessionError::Lost(_) => Ended::Closed,
+                    _ => Ended::Broken,
+                };
+                routes.end(why);
+                ending.send_replace(Some(ended));
+                return;
+            }
         }
     }
 }

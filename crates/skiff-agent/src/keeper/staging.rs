@@ -61,6 +61,8 @@ impl Keeper {
                 gpus: has_gpus.then_some(share.gpus.as_slice()),
             };
             order.env = self.surroundings.ordered(&spec, record, place);
+            // Nodes may share their processes' numbers, and must not end each other's.
+            order.mark = format!("{}/{}", self.surroundings.mark(record), share.node);
             let output = gang.output(record, at, share);
             let stage = self.nodes.start(share.node, &order);
             live.running.push((share.node, stage.control()));

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Demand;
+use super::count::Count;
 use super::processes::Processes;
 
 /// How long processes have to end after SIGTERM.
@@ -19,27 +20,46 @@ pub(super) fn is_told(demand: &watch::Receiver<Demand>) -> bool {
     *demand.borrow() != Demand::None || demand.has_changed().is_err()
 }
 
-/// Waits for a demand, ends the processes, and returns when none of them is left or the kernel does not let them go.
-/// `ends` changes whenever processes have ended.
-pub(super) async fn obey(
-    mut demand: watch::Receiver<Demand>,
-    processes: Processes,
-    mut ends: watch::Receiver<()>,
-) {
-    // Nobody controls the stage any more: that is a demand too.
-    let told = demand.wait_for(|told| *told != Demand::None).await;
-    let told = told.map_or(Demand::Terminate, |told| *told);
-    if told == Demand::Terminate {
-        processes.signal(Signal::TERM);
-        tokio::select! {
-            () = all_gone(&processes, &mut ends) => return,
-            () = tokio::time::sleep(GRACE) => {}
-            () = kill_demanded(&mut demand) => {}
+/// What ends the processes of a stage.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// The processes.
+    pub(super) processes: Processes,
+    /// Changes whenever processes have ended.
+    pub(super) ends: watch::Receiver<()>,
+    /// Set when all stages have to end.
+    pub(super) leaving: watch::Receiver<Option<String>>,
+    /// The stages that end because nobody controls them any more.
+    pub(super) abandoned: Count,
+}
+
+impl Ending {
+    /// Waits for a demand, ends the processes, and returns when none of them is left or the kernel does not let them go.
+    pub(super) async fn obey(self, mut demand: watch::Receiver<Demand>) {
+        let Self {
+            processes,
+            mut ends,
+            mut leaving,
+            abandoned,
+        } = self;
+        let told = tokio::select! {
+            told = demand.wait_for(|told| *told != Demand::None) => told.ok().map(|told| *told),
+            _ = leaving.wait_for(Option::is_some) => Some(Demand::Terminate),
+        };
+        // Nobody controls the stage any more: that is a demand too.
+        let _abandoned = told.is_none().then(|| abandoned.add());
+        if told != Some(Demand::Kill) {
+            processes.signal(Signal::TERM);
+            tokio::select! {
+                () = all_gone(&processes, &mut ends) => return,
+                () = tokio::time::sleep(GRACE) => {}
+                () = kill_demanded(&mut demand) => {}
+            }
         }
+        processes.signal(Signal::KILL);
+        // Those that are left then are the kernel's.
+        let _ = timeout(KILLED, all_gone(&processes, &mut ends)).await;
     }
-    processes.signal(Signal::KILL);
-    // Those that are left then are the kernel's.
-    let _ = timeout(KILLED, all_gone(&processes, &mut ends)).await;
 }
 
 async fn kill_demanded(demand: &mut watch::Receiver<Demand>) {

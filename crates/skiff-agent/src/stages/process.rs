@@ -10,15 +10,15 @@ use rustix::process::Pid;
 use skiff_proto::{StageEnd, StageOrder};
 use thiserror::Error;
 use tokio::net::unix::pipe;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::count::Counted;
+use super::ending::{self, Ending};
 use super::processes::Processes;
 use super::script::Script;
 use super::witness::Witness;
-use super::{Driver, StageEvent, ending};
-use crate::environment::Surroundings;
-use crate::reaper::Reaper;
+use super::{Driver, StageEvent, Stages};
 use crate::shell::Shell;
 
 /// How much output is taken in one read: what a pipe holds.
@@ -56,17 +56,14 @@ pub(super) struct Process {
     script: Script,
     output: Output,
     exit: oneshot::Receiver<i32>,
-    processes: Processes,
-    ends: watch::Receiver<()>,
+    ending: Ending,
+    active: Counted,
 }
 
 impl Process {
     /// Starts what was ordered. Must run where the reaper runs.
-    pub(super) fn start(
-        order: &StageOrder,
-        surroundings: &Surroundings,
-        reaper: &Reaper,
-    ) -> Result<Self, StartError> {
+    pub(super) fn start(order: &StageOrder, stages: &Stages) -> Result<Self, StartError> {
+        let surroundings = &*stages.surroundings;
         let variables = surroundings.variables(order);
         let path = variables.get(std::ffi::OsStr::new("PATH"));
         let shell = Shell::find(path).ok_or(StartError::NoShell)?;
@@ -81,7 +78,7 @@ impl Process {
             .command(&surroundings.layout, script.path(), writer)
             .map_err(StartError::Pipe)?;
         command.current_dir(workdir).env_clear().envs(&variables);
-        let ends = reaper.ends();
+        let ends = stages.reaper.ends();
         let child = command.spawn().map_err(StartError::Spawn)?;
         let pid = Pid::from_child(&child);
         Ok(Self {
@@ -91,9 +88,14 @@ impl Process {
                 pipe: output,
                 is_open: true,
             },
-            exit: reaper.register(pid),
-            processes: Processes::new(pid, &order.mark),
-            ends,
+            exit: stages.reaper.register(pid),
+            ending: Ending {
+                processes: Processes::new(pid, &order.mark),
+                ends,
+                leaving: stages.leaving.subscribe(),
+                abandoned: stages.abandoned.clone(),
+            },
+            active: stages.active.add(),
         })
     }
 
@@ -104,22 +106,23 @@ impl Process {
             script,
             mut output,
             mut exit,
-            processes,
-            ends,
+            ending,
+            active,
         } = self;
+        let leaving = ending.leaving.clone();
         let Driver { events, demand } = driver;
         // That nobody takes an event is no reason to stop: the processes must not find their output shut.
         let pid = pid.as_raw_nonzero().get().unsigned_abs();
         let _ = events.send(StageEvent::Started { pid }).await;
         // On its own, so that processes are ended even while nobody takes their output.
-        let mut ending = tokio::spawn(ending::obey(demand.clone(), processes, ends));
+        let mut ending = tokio::spawn(ending.obey(demand.clone()));
         let mut code = None;
         loop {
             tokio::select! {
                 biased;
                 ended = &mut exit, if code.is_none() => {
                     code = Some(ended.unwrap_or(255));
-                    if !ending::is_told(&demand) {
+                    if !ending::is_told(&demand) && leaving.borrow().is_none() {
                         ending.abort();
                         break;
                     }
@@ -137,11 +140,15 @@ impl Process {
                 Err(_) => KILLED,
             },
         };
-        let cause = if code == 0 { None } else { witness.cause() };
+        let cause = match code {
+            0 => None,
+            _ => witness.cause().or_else(|| leaving.borrow().clone()),
+        };
         drop((script, witness));
         let _ = events
             .send(StageEvent::Ended(StageEnd { code, cause }))
             .await;
+        drop(active);
         while output.is_open {
             output.pass_on(&events).await;
         }

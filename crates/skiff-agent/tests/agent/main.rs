@@ -11,6 +11,7 @@ mod idling;
 mod jobs;
 mod logs;
 mod memory;
+mod nodes;
 mod recovery;
 mod slots;
 mod support;

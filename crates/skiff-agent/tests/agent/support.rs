@@ -121,6 +121,11 @@ impl Agent {
         Client::connect(&self.root())
     }
 
+    /// Sends the agent a signal.
+    pub(crate) fn tell(&self, signal: Signal) {
+        kill_process(pid(self.child.id()), signal).expect("it is there");
+    }
+
     /// Waits for the agent's own end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("the agent ends")

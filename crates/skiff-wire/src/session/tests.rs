@@ -3,7 +3,7 @@
 use skiff_proto::{Decoder, Fault, FaultKind, Frame, Hello, PROTOCOL_VERSION, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split};
 
-use super::{Patience, Session, SessionError};
+use super::{Ended, Patience, Session, SessionError};
 
 /// The agent's end of a connection.
 struct Agent {
@@ -177,6 +177,26 @@ async fn silence_is_a_lost_connection() {
     let (session, _agent) = open().await;
     let answer = session.ask(Request::Queue).await;
     assert!(matches!(answer, Err(SessionError::Lost(why)) if why.contains("no answer for")));
+    let silence = Patience::CLIENT.silence;
+    assert_eq!(session.ended().await, Ended::Silent(silence));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_does_not_hold_those_who_write_to_it() {
+    let (session, _agent) = open().await;
+    let call = session.start(Request::Queue).await.expect("it is sent");
+    let sending = async { while call.send(vec![0; 64 << 10]).await.is_ok() {} };
+    let limit = Patience::CLIENT.silence * 2;
+    let sent = tokio::time::timeout(limit, sending).await;
+    assert!(sent.is_ok(), "the writer still waits");
+}
+
+#[tokio::test]
+async fn a_closed_connection_says_so_and_the_agent_is_known() {
+    let (session, agent) = open().await;
+    assert_eq!(session.boot(), "boot");
+    drop(agent);
+    assert_eq!(session.ended().await, Ended::Closed);
 }
 
 #[tokio::test(start_paused = true)]
