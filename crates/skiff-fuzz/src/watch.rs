@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,30 @@ use anyhow::{Context, Result};
 /// An input that takes longer than this hangs.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// What the watching thread is told. It answers nothing; one message may be on its way.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Begun,
+    Ended,
+}
+
 /// Watches the input that is being tried.
 pub(crate) struct Watch {
-    started: Arc<Mutex<Option<Instant>>>,
+    watcher: SyncSender<Said>,
     current: PathBuf,
 }
 
 impl Watch {
     /// Keeps the current input in a file, and ends the program where one hangs.
     pub(crate) fn new(current: PathBuf) -> Self {
-        let started: Arc<Mutex<Option<Instant>>> = Arc::default();
-        let watched = Arc::clone(&started);
+        let (watcher, said) = sync_channel(1);
         let file = current.clone();
         thread::spawn(move || {
-            loop {
-                thread::sleep(LONGEST / 10);
-                let started = *watched.lock().unwrap_or_else(PoisonError::into_inner);
-                if started.is_some_and(|started| started.elapsed() > LONGEST) {
-                    hangs(&file);
-                }
+            if !all_end(&said, LONGEST) {
+                hangs(&file);
             }
         });
-        Self { started, current }
+        Self { watcher, current }
     }
 
     /// Runs something with the input and returns how long it took.
@@ -41,9 +43,9 @@ impl Watch {
         fs::write(&self.current, input)
             .with_context(|| format!("cannot write {}", self.current.display()))?;
         let started = Instant::now();
-        self.set(Some(started));
+        self.say(Said::Begun);
         let result = run();
-        self.set(None);
+        self.say(Said::Ended);
         Ok((result, started.elapsed()))
     }
 
@@ -56,9 +58,23 @@ impl Watch {
         }
     }
 
-    fn set(&self, started: Option<Instant>) {
-        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = started;
+    fn say(&self, what: Said) {
+        // The watching thread listens for as long as this value lives.
+        let _ = self.watcher.send(what);
     }
+}
+
+/// Waits for the end of every input that has begun. False as soon as one takes longer than it may, true
+/// when there are no more.
+fn all_end(said: &Receiver<Said>, longest: Duration) -> bool {
+    while let Ok(what) = said.recv() {
+        if let Said::Begun = what
+            && said.recv_timeout(longest) == Err(RecvTimeoutError::Timeout)
+        {
+            return false;
+        }
+    }
+    true
 }
 
 #[expect(clippy::exit, reason = "the thread that hangs cannot be stopped")]
@@ -75,4 +91,26 @@ pub(crate) fn peak_memory() -> Result<u64> {
     let kibibytes = line.context("the kernel does not tell VmHWM")?;
     let number: u64 = kibibytes.trim_end_matches("kB").trim().parse()?;
     Ok(number * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_end_in_time_are_no_fault() {
+        let (watcher, said) = sync_channel(4);
+        for what in [Said::Begun, Said::Ended, Said::Begun, Said::Ended] {
+            watcher.send(what).expect("the receiver is there");
+        }
+        drop(watcher);
+        assert!(all_end(&said, LONGEST));
+    }
+
+    #[test]
+    fn an_input_that_does_not_end_is_noticed() {
+        let (watcher, said) = sync_channel(1);
+        watcher.send(Said::Begun).expect("the receiver is there");
+        assert!(!all_end(&said, Duration::from_millis(1)));
+    }
 }
