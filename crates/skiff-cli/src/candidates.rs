@@ -18,16 +18,25 @@ pub(crate) struct Candidate {
     pub(crate) index: usize,
 }
 
-/// Prepares the launch of the first candidate that its Kubernetes can hold. Nothing is created. The error of a task
-/// with several says of each why it will not do.
+/// No candidate will do.
+pub(crate) struct Refused {
+    pub(crate) error: CommandError,
+    /// Whether that may change by itself.
+    pub(crate) unavailable: bool,
+}
+
+/// Prepares the launch of the first candidate from this one on that its Kubernetes can hold. Nothing is created. The
+/// error of a task with several says of each why it will not do.
 pub(crate) async fn first(
     setup: &Setup,
     task: &ResolvedTask,
     config: &[String],
+    from: usize,
     request: impl Fn(ResolvedTask, KubernetesConfig) -> LaunchRequest,
-) -> Result<Candidate, CommandError> {
+) -> Result<Candidate, Refused> {
     let mut refused = Vec::new();
-    for (index, resources) in task.resources.iter().enumerate() {
+    let mut unavailable = false;
+    for (index, resources) in task.resources.iter().enumerate().skip(from) {
         let task = ResolvedTask {
             resources: vec![resources.clone()],
             ..task.clone()
@@ -41,11 +50,20 @@ pub(crate) async fn first(
                 });
             }
             // A file that is wrong is wrong for all.
-            Err(error @ CommandError::Faults(_)) => return Err(error),
-            Err(error) => refused.push((label(&task), error)),
+            Err(Refused {
+                error: error @ CommandError::Faults(_),
+                unavailable,
+            }) => return Err(Refused { error, unavailable }),
+            Err(refusal) => {
+                unavailable |= refusal.unavailable;
+                refused.push((label(&task), refusal.error));
+            }
         }
     }
-    Err(none_will_do(refused))
+    Err(Refused {
+        error: none_will_do(refused),
+        unavailable,
+    })
 }
 
 async fn attempt(
@@ -53,11 +71,22 @@ async fn attempt(
     task: &ResolvedTask,
     flags: &[String],
     request: &impl Fn(ResolvedTask, KubernetesConfig) -> LaunchRequest,
-) -> Result<(Cluster, Prepared), CommandError> {
-    let (cluster, config) = setup.connect_for_task(task.context(), flags).await?;
+) -> Result<(Cluster, Prepared), Refused> {
+    let for_good = |error| Refused {
+        error,
+        unavailable: false,
+    };
+    let connected = setup.connect_for_task(task.context(), flags).await;
+    let (cluster, config) = connected.map_err(for_good)?;
     let config = config.for_task(Some(&cluster.context), &task.config);
-    let prepared = Box::pin(prepare(&cluster, request(task.clone(), config))).await?;
-    Ok((cluster, prepared))
+    let prepared = Box::pin(prepare(&cluster, request(task.clone(), config))).await;
+    match prepared {
+        Ok(prepared) => Ok((cluster, prepared)),
+        Err(error) => Err(Refused {
+            unavailable: error.is_unavailable(),
+            error: error.into(),
+        }),
+    }
 }
 
 /// A candidate in one line.

@@ -54,6 +54,10 @@ pub(crate) enum ClusterCommand {
     Status(commands::status::StatusArgs),
     /// Cancel jobs
     Cancel(commands::cancel::CancelArgs),
+    /// Stop clusters: their pods end, their homes stay
+    Stop(commands::stop::StopArgs),
+    /// Start clusters that were stopped
+    Start(commands::start::StartArgs),
     /// Take clusters down: their pods, jobs and logs end
     Down(commands::down::DownArgs),
     /// Print the Kubernetes objects that a task becomes

@@ -93,6 +93,19 @@ impl Hinted for skiff_engine::LaunchError {
     }
 }
 
+impl Hinted for skiff_engine::StopError {
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+
+    fn exit(&self) -> ExitStatus {
+        match self {
+            Self::Interrupted { .. } => ExitStatus::Interrupted,
+            _ => ExitStatus::Failure,
+        }
+    }
+}
+
 impl Hinted for skiff_engine::JobError {
     fn hint(&self) -> Option<String> {
         Self::hint(self)

@@ -1,6 +1,7 @@
 //! `skiff`: launches tasks on Kubernetes. This crate is the terminal; it decides nothing about Kubernetes.
 
 mod agent;
+mod attempts;
 mod candidates;
 mod cli;
 mod commands;

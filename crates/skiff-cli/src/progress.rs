@@ -140,6 +140,7 @@ impl Reporter for Progress {
             Event::Undoing { cluster } => {
                 self.busy(format!("Removing what was created of {cluster}"));
             }
+            Event::Stopping { cluster } => self.busy(format!("Stopping {cluster}")),
             Event::TakingDown { cluster } => self.busy(format!("Taking down {cluster}")),
         }
     }

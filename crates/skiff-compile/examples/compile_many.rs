@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
         agent: &AgentBuild::of(b"agent", &["amd64"]),
     })?;
-    let pods = plan.pods("0f9c6b0e-2f1d-4c57-8b3c-6d3a4b7e9a10");
+    let pods = plan.nodes.pods("0f9c6b0e-2f1d-4c57-8b3c-6d3a4b7e9a10");
     let count = pods.map(std::hint::black_box).count();
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(count, 1000);

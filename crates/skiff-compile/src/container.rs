@@ -64,7 +64,26 @@ pub(crate) fn assembling_container(
     container
 }
 
+/// A container with the agent's parts and the folder that all share.
 fn container<'a>(
+    input: &Input<'_>,
+    name: &str,
+    image: &str,
+    command: impl Iterator<Item = &'a &'a str>,
+) -> Container {
+    let mut container = plain(input, name, image, command);
+    container.volume_mounts = Some(vec![
+        mount(SHARED_VOLUME, paths::ROOT),
+        VolumeMount {
+            read_only: Some(true),
+            ..mount(PARTS_VOLUME, paths::PARTS)
+        },
+    ]);
+    container
+}
+
+/// A container that has nothing but its image.
+pub(crate) fn plain<'a>(
     input: &Input<'_>,
     name: &str,
     image: &str,
@@ -80,13 +99,6 @@ fn container<'a>(
         image_pull_policy: Some(policy.as_str().to_owned()),
         command: Some(command.map(|word| (*word).to_owned()).collect()),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
-        volume_mounts: Some(vec![
-            mount(SHARED_VOLUME, paths::ROOT),
-            VolumeMount {
-                read_only: Some(true),
-                ..mount(PARTS_VOLUME, paths::PARTS)
-            },
-        ]),
         ..Container::default()
     }
 }

@@ -26,6 +26,8 @@ pub const SPEC_HASH: &str = "skiff.dev/spec-hash";
 pub const OWNER_TYPE: &str = "skiff.dev/cluster";
 /// Key of the record within the owner Secret.
 pub const RECORD_KEY: &str = "record.json";
+/// Key of the nodes within the owner Secret: what their pods are made from.
+pub const NODES_KEY: &str = "nodes.json";
 /// Key of the cluster's key within the owner Secret: 64 hex digits.
 pub const CLUSTER_KEY: &str = "cluster.key";
 /// Name of the container that runs the task.
@@ -34,5 +36,7 @@ pub const TASK_CONTAINER: &str = "task";
 pub const DOCKER_CONTAINER: &str = "docker";
 /// Name of the init container that puts the agent in place for an image without a shell.
 pub const AGENT_CONTAINER: &str = "skiff-agent";
+/// Name of the init container that fills the volume of a node's home.
+pub const HOME_CONTAINER: &str = "skiff-home";
 /// Key of the task's secret variables within the owner Secret: a JSON object.
 pub const SECRETS_KEY: &str = "secrets.json";

@@ -9,10 +9,12 @@ mod docker;
 mod error;
 mod facts;
 mod fit;
+mod home;
 pub mod labels;
 mod metadata;
 mod names;
 mod node_choice;
+mod nodes;
 mod owner;
 mod plan;
 mod pod;
@@ -33,6 +35,7 @@ pub use agent::{AgentBuild, agent_secrets};
 pub use error::CompileError;
 pub use facts::{Amounts, ClusterFacts, NodeFacts, Version};
 pub use names::{ClusterName, Ids, NameError, user_hash};
+pub use nodes::Nodes;
 pub use plan::Plan;
 pub use record::{ClusterRecord, RecordError};
 
@@ -78,6 +81,23 @@ fn hash(value: &impl Serialize) -> String {
     blake3::hash(&json).to_hex()[..16].to_owned()
 }
 
+/// Hash of all of a task that its setup may depend on: everything but the run command and what the task is called.
+fn preparation(input: &Input<'_>) -> String {
+    let task = input.task;
+    let secrets: Vec<_> = task.secrets.reveal().collect();
+    let mounts: Vec<_> = task
+        .file_mounts
+        .iter()
+        .map(|mount| format!("{mount:?}"))
+        .collect();
+    hash(&(
+        (&task.setup, &task.envs, secrets, mounts),
+        (format!("{:?}", task.workdir), task.num_nodes),
+        task.resources_text(input.resources),
+        (&input.resources.image, input.config.pod_config.to_json()),
+    ))
+}
+
 /// Turns a task into Kubernetes objects.
 pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
     let cluster = ClusterName::new(&input.ids.cluster, &input.ids.user_hash)?;
@@ -101,13 +121,21 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         image: template.image(),
         docker: input.config.enable_docker,
         pod_config: input.config.pod_config.to_json().map(|json| hash(&json)),
+        home_volume: home::size(input),
         agent: input.agent.hash.clone(),
         protocol: PROTOCOL_VERSION,
     };
-    let owner = owner::owner(input, &cluster, &record);
-    Ok(Plan {
-        template,
+    let nodes = Nodes {
+        cluster: cluster.clone(),
+        count: input.task.num_nodes,
+        pods: template,
         services: metadata::of(input, &cluster, String::new()),
+        homes: home::claims(input, &cluster),
+    };
+    let owner = owner::owner(input, &cluster, &record, &nodes);
+    Ok(Plan {
+        nodes,
+        preparation: preparation(input),
         secrets: registry.into_iter().collect(),
         cluster,
         record,

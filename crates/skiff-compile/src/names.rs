@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use skiff_proto::ClusterKey;
 use thiserror::Error;
 
@@ -32,7 +33,8 @@ pub struct Ids {
 }
 
 /// A cluster's name in Kubernetes: at most 42 characters of a DNS label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ClusterName(String);
 
 /// A cluster name that cannot be used.
@@ -83,6 +85,11 @@ impl ClusterName {
             0 => format!("{}-head", self.0),
             rank => format!("{}-worker{rank}", self.0),
         }
+    }
+
+    /// The name of the claim of a rank's home.
+    pub(crate) fn home(&self, rank: u32) -> String {
+        format!("{}-home", self.pod(rank))
     }
 
     /// The name of the Secret with the login of a registry.

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::{ClusterName, ClusterRecord, Input, labels, metadata};
+use crate::{ClusterName, ClusterRecord, Input, Nodes, labels, metadata};
 
-pub(crate) fn owner(input: &Input<'_>, cluster: &ClusterName, record: &ClusterRecord) -> Secret {
+pub(crate) fn owner(
+    input: &Input<'_>,
+    cluster: &ClusterName,
+    record: &ClusterRecord,
+    nodes: &Nodes,
+) -> Secret {
     let mut metadata = metadata::of(input, cluster, cluster.to_string());
     if let Some(launching) = &input.ids.launching {
         metadata
@@ -18,6 +23,7 @@ pub(crate) fn owner(input: &Input<'_>, cluster: &ClusterName, record: &ClusterRe
     let mut texts = BTreeMap::from([
         (labels::RECORD_KEY.to_owned(), record.to_json()),
         (labels::CLUSTER_KEY.to_owned(), input.ids.key.to_hex()),
+        (labels::NODES_KEY.to_owned(), nodes.to_json()),
     ]);
     let secrets: BTreeMap<&str, &str> = input.task.secrets.reveal().collect();
     if !secrets.is_empty() {

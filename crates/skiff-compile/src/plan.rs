@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use serde::Serialize;
 
-use crate::pod::Template;
-use crate::{ClusterName, ClusterRecord, labels, service};
+use crate::nodes::give_owner;
+use crate::{ClusterName, ClusterRecord, Nodes, labels};
 
 /// What stands for a value that nobody may see.
 const HIDDEN: &str = "<secret>";
@@ -23,10 +22,10 @@ pub struct Plan {
     pub owner: Secret,
     /// Further Secrets, without their owner reference: see [`Plan::secrets`].
     pub secrets: Vec<Secret>,
-    /// What the pods have in common: a thousand of them need no room before they are created.
-    pub(crate) template: Template,
-    /// The metadata that the Services have in common.
-    pub(crate) services: ObjectMeta,
+    /// The pods and their names.
+    pub nodes: Nodes,
+    /// Hash of all of the task that its setup may depend on.
+    pub preparation: String,
     /// What was changed of the request, one sentence each.
     pub notes: Vec<String>,
 }
@@ -37,90 +36,51 @@ pub struct Plan {
 enum Object {
     Secret(Box<Secret>),
     Service(Box<Service>),
+    Claim(Box<PersistentVolumeClaim>),
     Pod(Box<Pod>),
 }
 
 impl Plan {
-    /// The pods by rank, one after the other, as they are created once the owner Secret exists
-    /// under this uid.
-    pub fn pods(&self, owner_uid: &str) -> impl Iterator<Item = Pod> + Send {
-        let mut template = self.template.clone();
-        self.give_owner(template.metadata_mut(), owner_uid);
-        self.ranks()
-            .map(move |rank| template.pod(&self.cluster, rank))
-    }
-
-    /// The pods' names by rank.
-    pub fn pod_names(&self) -> impl Iterator<Item = String> {
-        self.ranks().map(|rank| self.cluster.pod(rank))
-    }
-
-    /// The Services by rank that give the pods of several nodes their names, as they are created once
-    /// the owner Secret exists under this uid.
-    pub fn services(&self, owner_uid: &str) -> impl Iterator<Item = Service> + Send {
-        let mut metadata = self.services.clone();
-        self.give_owner(&mut metadata, owner_uid);
-        self.named_ranks()
-            .map(move |rank| service::of_rank(&self.cluster, metadata.clone(), rank))
-    }
-
-    /// The ranks whose pods have names: a single pod has nobody that would call it.
-    fn named_ranks(&self) -> std::ops::Range<u32> {
-        if self.record.num_nodes > 1 {
-            self.ranks()
-        } else {
-            0..0
-        }
-    }
-
-    fn ranks(&self) -> std::ops::Range<u32> {
-        0..self.record.num_nodes
-    }
-
     /// The further Secrets as they are created once the owner Secret exists under this uid.
     pub fn secrets(&self, owner_uid: &str) -> Vec<Secret> {
         let mut secrets = self.secrets.clone();
         for secret in &mut secrets {
-            self.give_owner(&mut secret.metadata, owner_uid);
+            give_owner(&mut secret.metadata, &self.cluster, owner_uid);
         }
         secrets
-    }
-
-    fn give_owner(&self, metadata: &mut ObjectMeta, uid: &str) {
-        metadata.owner_references = Some(vec![OwnerReference {
-            api_version: "v1".to_owned(),
-            kind: "Secret".to_owned(),
-            name: self.cluster.to_string(),
-            uid: uid.to_owned(),
-            ..OwnerReference::default()
-        }]);
     }
 
     /// All objects as one YAML stream, without the values of secrets.
     pub fn to_yaml(&self) -> String {
         let secrets = std::iter::once(&self.owner).chain(&self.secrets);
         let secrets = secrets.map(|secret| Object::Secret(Box::new(without_values(secret))));
-        let services = self
-            .named_ranks()
-            .map(|rank| service::of_rank(&self.cluster, self.services.clone(), rank))
-            .map(|service| Object::Service(Box::new(service)));
-        let pods = self
-            .ranks()
-            .map(|rank| self.template.pod(&self.cluster, rank));
+        let services = self.nodes.shown_services();
+        let services = services.map(|service| Object::Service(Box::new(service)));
+        let claims = self.nodes.shown_claims();
+        let claims = claims.map(|claim| Object::Claim(Box::new(claim)));
+        let pods = self.nodes.shown_pods();
         let pods = pods.map(|pod| Object::Pod(Box::new(pod)));
         let text = |object| {
             let options = serde_saphyr::ser_options! { folded_wrap_chars: 4096 };
             serde_saphyr::to_string_with_options(&object, options)
                 .expect("Kubernetes objects are always valid YAML")
         };
-        let texts: Vec<String> = secrets.chain(services).chain(pods).map(text).collect();
+        let texts: Vec<String> = secrets
+            .chain(services)
+            .chain(claims)
+            .chain(pods)
+            .map(text)
+            .collect();
         texts.join("---\n")
     }
 }
 
-/// A Secret as it may be shown: of its values only the record.
+/// A Secret as it may be shown: of its values only the record. The nodes are shown as the objects that they become.
 fn without_values(secret: &Secret) -> Secret {
     let mut shown = secret.clone();
+    if let Some(texts) = &mut shown.string_data {
+        texts.remove(labels::NODES_KEY);
+    }
     for (key, value) in shown.string_data.iter_mut().flatten() {
         if key != labels::RECORD_KEY {
             HIDDEN.clone_into(value);

@@ -9,10 +9,13 @@ use k8s_openapi::api::core::v1::{
     WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde::{Deserialize, Serialize};
 use skiff_proto::paths;
 
 use crate::container::{self, KEYS_VOLUME, PARTS_VOLUME, SHARED_VOLUME};
-use crate::{Amounts, ClusterName, CompileError, Input, docker, labels, metadata, node_choice};
+use crate::{
+    Amounts, ClusterName, CompileError, Input, docker, home, labels, metadata, node_choice,
+};
 use crate::{quantity, reserved};
 
 /// Name of the volume behind `/dev/shm`.
@@ -35,7 +38,7 @@ pub(crate) struct Decisions {
 }
 
 /// What the pods of a cluster have in common.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Template {
     metadata: ObjectMeta,
     spec: PodSpec,
@@ -52,6 +55,7 @@ impl Template {
         let changed = configured(input, &own)?;
         let mut spec = changed.spec.unwrap_or_default();
         reserved::check(&own, &spec)?;
+        home::follow_task(&mut spec);
         docker::lend_mounts(&mut spec);
         node_choice::narrow(input, &mut spec)?;
         // Task pods do not talk to the API server, but for those that were given an identity.
@@ -73,6 +77,14 @@ impl Template {
         &mut self.metadata
     }
 
+    /// The hash of what the pods are made from.
+    pub(crate) fn spec_hash(&self) -> &str {
+        let annotations = self.metadata.annotations.as_ref();
+        annotations
+            .and_then(|all| all.get(labels::SPEC_HASH))
+            .map_or("", String::as_str)
+    }
+
     /// The image of the task container.
     pub(crate) fn image(&self) -> String {
         let task = self.spec.containers.iter();
@@ -90,9 +102,11 @@ impl Template {
             .labels
             .get_or_insert_default()
             .extend(metadata::rank_labels(rank));
+        let mut spec = self.spec.clone();
+        home::name_claim(cluster, rank, &mut spec);
         Pod {
             metadata,
-            spec: Some(self.spec.clone()),
+            spec: Some(spec),
             ..Pod::default()
         }
     }
@@ -130,6 +144,7 @@ fn spec(input: &Input<'_>, cluster: &ClusterName, decisions: &Decisions) -> PodS
         ..PodSpec::default()
     };
     docker::add(input, &mut spec);
+    home::add(input, &mut spec);
     spec
 }
 

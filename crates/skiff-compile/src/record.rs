@@ -37,6 +37,9 @@ pub struct ClusterRecord {
     /// Hash of the `pod_config` that its pods were made with; None: there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_config: Option<String>,
+    /// The size of each node's home, where that is a volume of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_volume: Option<String>,
     /// The agent's build.
     pub agent: String,
     /// The protocol that its agent speaks.
@@ -46,17 +49,21 @@ pub struct ClusterRecord {
 /// A Secret that holds no readable record.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// It has no key `record.json`.
-    #[error("secret `{secret}` holds no `record.json`")]
+    /// It lacks a part.
+    #[error("secret `{secret}` holds no `{key}`")]
     Missing {
         /// The Secret's name.
         secret: String,
+        /// The part.
+        key: &'static str,
     },
-    /// Its key `record.json` is not a record.
-    #[error("`record.json` of secret `{secret}` cannot be read")]
+    /// A part is not what it must be.
+    #[error("`{key}` of secret `{secret}` cannot be read")]
     Malformed {
         /// The Secret's name.
         secret: String,
+        /// The part.
+        key: &'static str,
         /// Why.
         #[source]
         source: serde_json::Error,
@@ -80,27 +87,12 @@ struct Form {
 impl ClusterRecord {
     /// Reads the record of an owner Secret, as a cluster holds it or as a plan makes it.
     pub fn from_secret(secret: &Secret) -> Result<Self, RecordError> {
-        let name = || secret.metadata.name.clone().unwrap_or_default();
-        let stored = secret
-            .data
-            .as_ref()
-            .and_then(|data| data.get(labels::RECORD_KEY));
-        let planned = secret
-            .string_data
-            .as_ref()
-            .and_then(|data| data.get(labels::RECORD_KEY));
-        let json = stored
-            .map(|bytes| bytes.0.as_slice())
-            .or(planned.map(String::as_bytes));
-        let json = json.ok_or_else(|| RecordError::Missing { secret: name() })?;
-        let malformed = |source| RecordError::Malformed {
-            secret: name(),
-            source,
-        };
+        let json = stored(secret, labels::RECORD_KEY)?;
+        let malformed = |source| RecordError::malformed(secret, labels::RECORD_KEY, source);
         let Form { format } = serde_json::from_slice(json).map_err(malformed)?;
         if format > FORMAT {
             return Err(RecordError::Newer {
-                secret: name(),
+                secret: name(secret),
                 format,
             });
         }
@@ -110,6 +102,33 @@ impl ClusterRecord {
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a record is always valid JSON")
     }
+}
+
+impl RecordError {
+    pub(crate) fn malformed(secret: &Secret, key: &'static str, source: serde_json::Error) -> Self {
+        Self::Malformed {
+            secret: name(secret),
+            key,
+            source,
+        }
+    }
+}
+
+/// What a Secret holds under a key, whether it comes from a cluster or from a plan.
+pub(crate) fn stored<'a>(secret: &'a Secret, key: &'static str) -> Result<&'a [u8], RecordError> {
+    let stored = secret.data.as_ref().and_then(|data| data.get(key));
+    let planned = secret.string_data.as_ref().and_then(|data| data.get(key));
+    let json = stored
+        .map(|bytes| bytes.0.as_slice())
+        .or(planned.map(String::as_bytes));
+    json.ok_or_else(|| RecordError::Missing {
+        secret: name(secret),
+        key,
+    })
+}
+
+fn name(secret: &Secret) -> String {
+    secret.metadata.name.clone().unwrap_or_default()
 }
 
 #[cfg(test)]

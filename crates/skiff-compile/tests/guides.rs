@@ -69,7 +69,7 @@ fn the_logins_of_the_guide_to_registries_become_pull_secrets() {
         .zip(["registry.example.com", "123456789012.dkr.ecr"])
     {
         let plan = plan(&config[0], task);
-        let pod = plan.pods("uid").next().expect("a head");
+        let pod = plan.nodes.pods("uid").next().expect("a head");
         let spec = pod.spec.expect("a pod");
         let image = spec.containers[0].image.as_deref().expect("an image");
         assert!(image.starts_with(server), "{image}");

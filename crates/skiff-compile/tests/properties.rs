@@ -89,7 +89,7 @@ prop_compose! {
 
 /// A request as the scheduler reads it.
 fn requested(plan: &Plan) -> Amounts {
-    let pod = plan.pods("uid").next().expect("a head");
+    let pod = plan.nodes.pods("uid").next().expect("a head");
     let container = &pod.spec.as_ref().expect("a spec").containers[0];
     let requests = container
         .resources
@@ -156,7 +156,7 @@ proptest! {
         let facts = ClusterFacts { server: Version { major: 1, minor: 30 }, nodes: None };
         let asked = Amounts { milli_cpu: 100, bytes: 1_000_000 };
         let plan = plan(&cluster, &user, asked, &facts).expect("a valid name");
-        let metadata = plan.pods("uid").next().expect("a head").metadata;
+        let metadata = plan.nodes.pods("uid").next().expect("a head").metadata;
         let name = metadata.name.as_deref().expect("a name");
         prop_assert!(name.len() <= 63 && plan.cluster.as_str().len() <= 42);
         prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
@@ -212,9 +212,9 @@ proptest! {
         task.resources[0].labels = labels.clone().into_iter().collect();
         let facts = ClusterFacts { server: Version::v1(30), nodes: None };
         let plan = compile_task("dev", "me", &task, &facts).expect("a valid task");
-        let pods: Vec<_> = plan.pods("uid").collect();
+        let pods: Vec<_> = plan.nodes.pods("uid").collect();
         prop_assert_eq!(pods.len(), nodes as usize);
-        for (rank, (pod, name)) in pods.iter().zip(plan.pod_names()).enumerate() {
+        for (rank, (pod, name)) in pods.iter().zip(plan.nodes.pod_names()).enumerate() {
             let found = pod.metadata.labels.as_ref().expect("labels");
             prop_assert_eq!(pod.metadata.name.as_deref(), Some(name.as_str()));
             prop_assert_eq!(&found["skiff.dev/rank"], &rank.to_string());

@@ -36,17 +36,18 @@ pub(crate) async fn prune(cluster: &Cluster) -> Result<(), ApiError> {
     // The owner Secrets of clusters name their agent too: they are no parts of a build.
     let parts = format!("{},!{}", labels::AGENT, labels::CLUSTER);
     let mut aged = cluster.list_metadata::<Secret>(&parts).await?;
-    let oldest = Timestamp::now() - KEEP;
-    aged.retain(|part| {
-        part.creation_timestamp
-            .as_ref()
-            .is_some_and(|time| time.0 < oldest)
-    });
+    retain_aged(&mut aged, Timestamp::now());
     if aged.is_empty() {
         return Ok(());
     }
+    // Somebody's launch may need what only a wrong clock takes for old.
+    retain_aged(&mut aged, cluster.time().await?);
     let pods = cluster.list::<Pod>(labels::AGENT).await?;
-    let used: BTreeSet<_> = pods.iter().filter_map(|pod| build(&pod.metadata)).collect();
+    // A cluster that is stopped has no pods now, and needs its build when it starts.
+    let owners = format!("{},{}", labels::AGENT, labels::CLUSTER);
+    let owners = cluster.list_metadata::<Secret>(&owners).await?;
+    let pods = pods.iter().map(|pod| &pod.metadata);
+    let used: BTreeSet<_> = pods.chain(&owners).filter_map(build).collect();
     for part in aged
         .iter()
         .filter(|part| build(part).is_some_and(|build| !used.contains(build)))
@@ -59,6 +60,15 @@ pub(crate) async fn prune(cluster: &Cluster) -> Result<(), ApiError> {
             .await?;
     }
     Ok(())
+}
+
+/// Keeps what was old at this time.
+fn retain_aged(parts: &mut Vec<ObjectMeta>, now: Timestamp) {
+    let oldest = now - KEEP;
+    parts.retain(|part| {
+        let created = part.creation_timestamp.as_ref();
+        created.is_some_and(|created| created.0 < oldest)
+    });
 }
 
 fn build(metadata: &ObjectMeta) -> Option<&str> {

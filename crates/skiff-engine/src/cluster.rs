@@ -2,11 +2,12 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
-use skiff_compile::{ClusterName, ClusterRecord, NameError, RecordError, labels};
+use skiff_compile::{ClusterName, ClusterRecord, NameError, Nodes, RecordError, labels};
 use skiff_kube::{ApiError, Cluster};
 use thiserror::Error;
 
 use crate::User;
+use crate::preparation::Preparation;
 
 /// Why a cluster could not be found.
 #[derive(Debug, Error)]
@@ -57,6 +58,8 @@ pub struct SkiffCluster {
     pub record: ClusterRecord,
     /// Whether a launch is under way.
     pub launching: bool,
+    /// Its last setup.
+    pub(crate) preparation: Option<Preparation>,
     /// When it was launched.
     pub created: Option<Timestamp>,
 }
@@ -73,6 +76,7 @@ impl SkiffCluster {
                 .annotations
                 .as_ref()
                 .is_some_and(|a| a.contains_key(labels::LAUNCHING)),
+            preparation: Preparation::from_secret(secret),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
         })
     }
@@ -93,6 +97,18 @@ pub(crate) async fn find(
             context: cluster.context.clone(),
         }),
     }
+}
+
+/// The user's cluster of this name, and its nodes.
+pub(crate) async fn find_with_nodes(
+    cluster: &Cluster,
+    user: &User,
+    name: &str,
+) -> Result<(SkiffCluster, Nodes), ClusterError> {
+    let skiff = find(cluster, user, name).await?;
+    let secret = cluster.get::<Secret>(&skiff.id).await?;
+    let secret = secret.unwrap_or_default();
+    Ok((skiff, Nodes::from_secret(&secret)?))
 }
 
 /// Every cluster of the user, or of all users, by name. Secrets without a readable record are passed over.

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use globset::Glob;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use skiff_compile::labels;
-use skiff_kube::{ApiError, Cluster, PodState, PodUpdate, observe};
+use skiff_kube::{ApiError, Cluster, Kind, PodState, PodUpdate, observe};
 use skiff_proto::{Ending, Request};
 use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::cluster::{SkiffCluster, list};
 use crate::connect::Connection;
-use crate::provision::{CONTAINERS, wait_gone};
+use crate::nodes::{AT_A_TIME, wait_gone};
+use crate::provision::CONTAINERS;
 use crate::{Event, Reporter, User, agents};
 
 /// Time for the agent to end jobs and daemon: its own grace, and some.
@@ -97,7 +98,7 @@ pub async fn down(
     reporter.event(Event::TakingDown {
         cluster: name.clone(),
     });
-    take_down(cluster, skiff)
+    take_down(cluster, skiff, reporter)
         .await
         .map_err(|source| DownError::Api {
             name: name.clone(),
@@ -105,22 +106,18 @@ pub async fn down(
         })
 }
 
-async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiError> {
+async fn take_down(
+    cluster: &Cluster,
+    skiff: &SkiffCluster,
+    reporter: &dyn Reporter,
+) -> Result<(), ApiError> {
+    remove_pods(cluster, skiff, Ending::Down, reporter).await?;
     let own = format!("{}={}", labels::CLUSTER, skiff.id);
-    let pods = cluster.list::<Pod>(&own).await?;
-    for pod in &pods {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        if observe(pod, CONTAINERS) == PodState::Running {
-            // A dead agent is no obstacle: then the kubelet ends the pod.
-            let _ = timeout(LEAVE, leave(cluster, name, has_native_sidecar(pod))).await;
-        }
-        cluster
-            .delete::<Pod>(name, pod.metadata.uid.as_deref())
-            .await?;
+    if skiff.record.num_nodes > 1 {
+        delete_all::<Service>(cluster, &own).await?;
     }
-    for pod in &pods {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        wait_gone(cluster, name, pod.metadata.uid.as_deref()).await;
+    if skiff.record.home_volume.is_some() {
+        delete_all::<PersistentVolumeClaim>(cluster, &own).await?;
     }
     for secret in cluster.list_metadata::<Secret>(&own).await? {
         let name = secret.name.as_deref().unwrap_or_default();
@@ -135,6 +132,59 @@ async fn take_down(cluster: &Cluster, skiff: &SkiffCluster) -> Result<(), ApiErr
         .delete::<Secret>(&skiff.id, Some(&skiff.uid))
         .await?;
     agents::prune(cluster).await
+}
+
+/// Deletes all objects of a kind that these labels select.
+async fn delete_all<K: Kind>(cluster: &Cluster, labels: &str) -> Result<(), ApiError> {
+    let objects = cluster.list_metadata::<K>(labels).await?;
+    let deletions = objects.iter().map(async |object| {
+        let name = object.name.as_deref().unwrap_or_default();
+        cluster.delete::<K>(name, object.uid.as_deref()).await
+    });
+    stream::iter(deletions)
+        .buffer_unordered(AT_A_TIME)
+        .try_for_each(async |_| Ok(()))
+        .await
+}
+
+/// Ends all pods of a cluster at the same time, each by its agent where that answers, and waits until they are gone.
+pub(crate) async fn remove_pods(
+    cluster: &Cluster,
+    skiff: &SkiffCluster,
+    ending: Ending,
+    reporter: &dyn Reporter,
+) -> Result<(), ApiError> {
+    let own = format!("{}={}", labels::CLUSTER, skiff.id);
+    let pods = cluster.list::<Pod>(&own).await?;
+    let removals = pods
+        .iter()
+        .map(async |pod| remove_pod(cluster, pod, ending, reporter).await);
+    stream::iter(removals)
+        .buffer_unordered(AT_A_TIME)
+        .try_collect()
+        .await
+}
+
+async fn remove_pod(
+    cluster: &Cluster,
+    pod: &Pod,
+    ending: Ending,
+    reporter: &dyn Reporter,
+) -> Result<(), ApiError> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let uid = pod.metadata.uid.as_deref();
+    if observe(pod, CONTAINERS) == PodState::Running {
+        // A dead agent is no obstacle: then the kubelet ends the pod.
+        let _ = timeout(LEAVE, leave(cluster, name, ending, has_native_sidecar(pod))).await;
+    }
+    cluster.delete::<Pod>(name, uid).await?;
+    if !wait_gone(cluster, name, uid).await {
+        let note = format!(
+            "pod {name} does not end, perhaps because its Kubernetes node is lost: it goes when that comes back"
+        );
+        reporter.event(Event::Note(note));
+    }
+    Ok(())
 }
 
 /// Whether the kubelet itself ends the daemon after the task.
@@ -152,16 +202,12 @@ fn has_native_sidecar(pod: &Pod) -> bool {
 /// Asks the agent to leave and waits until its pod has ended: an old kubelet removes one that has
 /// at once, and takes seconds for one that has not. A kubelet that knows native sidecars is the
 /// other way round: it is told to remove the pod while the agent leaves.
-async fn leave(cluster: &Cluster, pod: &str, remove_while_leaving: bool) {
+async fn leave(cluster: &Cluster, pod: &str, ending: Ending, remove_while_leaving: bool) {
     let Ok(connection) = Connection::open(cluster, pod).await else {
         return;
     };
     // An agent that has gone before its answer arrived has gone as it was asked to.
-    let _ = connection
-        .ask(Request::Shutdown {
-            ending: Ending::Down,
-        })
-        .await;
+    let _ = connection.ask(Request::Shutdown { ending }).await;
     drop(connection);
     if remove_while_leaving {
         return;

@@ -61,6 +61,11 @@ pub enum Event {
         /// The cluster's display name.
         cluster: String,
     },
+    /// A cluster is being stopped.
+    Stopping {
+        /// The cluster's display name.
+        cluster: String,
+    },
     /// A cluster is being taken down.
     TakingDown {
         /// The cluster's display name.

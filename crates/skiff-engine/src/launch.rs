@@ -1,19 +1,23 @@
 //! Launch: a task becomes a cluster, or goes to the one that is there, and runs.
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Plan, compile};
+use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Nodes, Plan, compile};
 use skiff_kube::{ApiError, Cluster, PodState, observe};
 use skiff_proto::{JobId, JobRecord};
-use skiff_schema::{DockerMode, KubernetesConfig, ResolvedTask};
+use skiff_schema::{DockerMode, KubernetesConfig, ProvisionTimeout, ResolvedTask};
 use thiserror::Error;
 
 use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, Outcome, Retries};
 use crate::job::{JobError, Submission, Submitted, see_through, submit};
 use crate::launchable::{NotLaunchable, launchable};
-use crate::provision::{CONTAINERS, ProvisionError, create, renew, wait_all_running};
+use crate::nodes::{self, all_run, make, put_secrets, remove_strays};
+use crate::owner::OwnerError;
+use crate::provision::{CONTAINERS, ProvisionError, wait_all_running};
 use crate::sync::{Machine, Sources, SyncError};
-use crate::{AgentExecutable, Event, Interrupt, Reporter, User, owner, submissions};
+use crate::{
+    AgentExecutable, Event, Interrupt, Reporter, User, agents, owner, preparation, submissions,
+};
 
 /// What the user wants launched.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub struct LaunchRequest {
     pub now: String,
     /// Leave out the task's setup.
     pub no_setup: bool,
+    /// Leave it out where it has run already and nothing that it may depend on has changed.
+    pub fast: bool,
     /// Do not wait for the job.
     pub detach: bool,
 }
@@ -50,8 +56,12 @@ pub struct Prepared {
     pub existing: Option<SkiffCluster>,
     /// What of the task is not acted on, one sentence each.
     pub notes: Vec<String>,
-    /// Whether its pod runs already.
+    /// The nodes of that cluster, as its pods are made.
+    nodes: Option<Nodes>,
+    /// Whether all of them run already.
     running: bool,
+    /// Whether its head does not even start: only its homes are there.
+    stopped: bool,
     /// The last job that is known of an earlier head pod; 0: none.
     last_job: JobId,
 }
@@ -90,7 +100,10 @@ pub enum LaunchError {
         /// What the task wants.
         wants: String,
     },
-    /// The pod does not come up.
+    /// The owner Secret cannot be had.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// A pod does not come up.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
     /// The files cannot be synced.
@@ -120,6 +133,16 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// Whether it may succeed later as it is: there is no room for it now.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Provision(ProvisionError::NoRoom(_))
+            | Self::Compile(CompileError::TooLarge { .. }) => true,
+            Self::Provision(ProvisionError::Api(error)) => error.is_over_quota(),
+            _ => false,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -132,6 +155,8 @@ impl LaunchError {
             )),
             Self::Provision(error) => error.hint(),
             Self::Sync(error) => error.hint(),
+            Self::Owner(OwnerError::Api(error)) => error.hint(),
+            Self::Owner(OwnerError::Record(_)) => None,
             Self::Job(error) => error.hint(),
             Self::Follow(error) => error.hint(),
             Self::NotUndone { name, .. } => Some(format!("`skiff down {name}` removes it")),
@@ -175,18 +200,16 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         },
         agent: &AgentBuild::of(&request.agents[0].bytes, &architectures),
     })?;
+    let remembered = secret.as_ref().map(submissions::remembered);
+    let last_job = remembered.iter().flatten().last().map_or(0, |job| job.id);
     let state = pod.as_ref().map(|pod| observe(pod, CONTAINERS));
     let alive = matches!(
         state,
         Some(PodState::Running | PodState::Waiting(_) | PodState::Stuck { .. })
     );
-    let remembered = secret.as_ref().map(submissions::remembered);
-    let last_job = remembered.iter().flatten().last().map_or(0, |job| job.id);
-    let existing = match secret {
-        Some(secret) if alive => {
-            Some(SkiffCluster::from_secret(&secret).map_err(ClusterError::from)?)
-        }
-        _ => None,
+    let (existing, nodes) = match secret {
+        Some(secret) => usable(&secret, alive)?.unzip(),
+        None => (None, None),
     };
     if let Some(existing) = &existing {
         check_fit(&request, &plan, existing)?;
@@ -197,14 +220,32 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
             ));
         }
     }
+    let running = match &nodes {
+        Some(nodes) if state == Some(PodState::Running) => {
+            nodes.count() == 1 || all_run(cluster, nodes).await?
+        }
+        _ => false,
+    };
     Ok(Prepared {
         request,
         plan,
         existing,
+        nodes,
         notes,
-        running: state == Some(PodState::Running),
+        running,
+        stopped: !alive,
         last_job,
     })
+}
+
+/// The cluster that an owner Secret stands for, where it is to be used: its head is there, or its homes are.
+fn usable(secret: &Secret, alive: bool) -> Result<Option<(SkiffCluster, Nodes)>, ClusterError> {
+    let skiff = SkiffCluster::from_secret(secret)?;
+    if alive || skiff.record.home_volume.is_some() {
+        Ok(Some((skiff, Nodes::from_secret(secret)?)))
+    } else {
+        Ok(None)
+    }
 }
 
 /// Whether the task can run on the cluster of this name.
@@ -223,6 +264,14 @@ fn check_fit(
     let record = &existing.record;
     if request.config.enable_docker == DockerMode::All && record.docker == DockerMode::Off {
         return differs("no Docker", "Docker");
+    }
+    let (wanted, present) = (request.task.num_nodes, record.num_nodes);
+    if wanted > present {
+        let nodes = |count| match count {
+            1 => "1 node".to_owned(),
+            count => format!("{count} nodes"),
+        };
+        return differs(&nodes(present), &nodes(wanted));
     }
     let wanted = &plan.record.image;
     if request.task.first().image.is_some() && *wanted != record.image {
@@ -275,54 +324,147 @@ async fn start(
     prepared: &Prepared,
     reporter: &dyn Reporter,
 ) -> Result<Option<Submitted>, LaunchError> {
-    let Prepared {
-        request,
-        plan,
-        existing,
-        notes,
-        running,
-        last_job,
-    } = prepared;
+    let Prepared { request, plan, .. } = prepared;
     let mut sources = Sources::of(&request.task, true, &request.machine)?;
     let variables = sources.fetch(reporter).await?;
-    let pod = plan.cluster.pod(0);
-    for note in notes {
+    for note in &prepared.notes {
         reporter.event(Event::Note(note.clone()));
     }
-    if !running {
-        for note in &plan.notes {
-            reporter.event(Event::Note(note.clone()));
-        }
-        reporter.event(Event::Creating {
-            cluster: request.cluster.clone(),
-        });
-        create(cluster, plan, &request.agents).await?;
-        wait_all_running(cluster, plan, request.config.provision_timeout, reporter).await?;
-    } else if let Some(existing) = existing {
-        renew(cluster, plan, &existing.uid).await?;
-    }
+    let nodes = provide(cluster, prepared, reporter).await?;
     reporter.event(Event::PodUp {
         cluster: request.cluster.clone(),
-        reused: existing.is_some(),
+        reused: prepared.existing.is_some(),
     });
-    let setup = request.task.setup.clone().filter(|_| !request.no_setup);
-    let submission = (setup.is_some() || request.task.run.is_some()).then(|| {
+    introduce(cluster, &nodes, reporter).await?;
+    let head = nodes.cluster().pod(0);
+    let setup = match &request.task.setup {
+        Some(setup) if !request.no_setup && !is_prepared(cluster, prepared).await => Some(setup),
+        _ => None,
+    };
+    let wanted = setup.is_some() || request.task.run.is_some();
+    let submission = wanted.then(|| {
         Submission::new(
             cluster,
             &request.cluster,
             &request.user,
             &request.task,
-            setup,
+            setup.cloned(),
         )
         .with(variables)
-        .after(*last_job)
+        .after(prepared.last_job)
     });
-    let retries = Retries::new(cluster, &pod).answered();
+    let retries = Retries::new(cluster, &head).answered();
     let submitted = submit(retries, sources, submission, reporter).await?;
-    if !running {
+    if let Some(submitted) = &submitted
+        && setup.is_some()
+    {
+        preparation::remember(cluster, plan, &submitted.job).await?;
+    }
+    let launching = prepared.existing.as_ref().map(|skiff| skiff.launching);
+    if launching.unwrap_or(true) {
         owner::release(cluster, plan).await?;
     }
     Ok(submitted)
+}
+
+/// Sees to it that the nodes run: those of the cluster that is there, made again where they are gone, or new ones.
+async fn provide(
+    cluster: &Cluster,
+    prepared: &Prepared,
+    reporter: &dyn Reporter,
+) -> Result<Nodes, LaunchError> {
+    let Prepared { request, plan, .. } = prepared;
+    let patience = request.config.provision_timeout;
+    if let (Some(existing), Some(nodes)) = (&prepared.existing, &prepared.nodes) {
+        renew(cluster, plan, &existing.uid).await?;
+        if !prepared.running {
+            mend(
+                cluster,
+                existing,
+                nodes,
+                &request.agents,
+                patience,
+                reporter,
+            )
+            .await?;
+        }
+        return Ok(nodes.clone());
+    }
+    for note in &plan.notes {
+        reporter.event(Event::Note(note.clone()));
+    }
+    reporter.event(Event::Creating {
+        cluster: request.cluster.clone(),
+    });
+    let delivery = async { Ok(agents::deliver(cluster, &request.agents).await?) };
+    let (owner, ()) = tokio::try_join!(owner::create(cluster, plan), delivery)?;
+    let (wanted, present) = (request.task.num_nodes, owner.nodes.count());
+    if wanted > present {
+        return Err(LaunchError::Differs {
+            name: request.cluster.clone(),
+            has: format!("{present} nodes"),
+            wants: format!("{wanted} nodes"),
+        });
+    }
+    put_secrets(cluster, plan, &owner.uid).await?;
+    if !owner.joined {
+        remove_strays(cluster, &owner.nodes).await?;
+    }
+    make(cluster, &owner.nodes, &owner.uid).await?;
+    wait_all_running(cluster, &owner.nodes, patience, reporter).await?;
+    Ok(owner.nodes)
+}
+
+/// Makes nodes of a cluster again that are gone, and waits until all run.
+pub(crate) async fn mend(
+    cluster: &Cluster,
+    skiff: &SkiffCluster,
+    nodes: &Nodes,
+    agents: &[AgentExecutable],
+    patience: Option<ProvisionTimeout>,
+    reporter: &dyn Reporter,
+) -> Result<(), ProvisionError> {
+    reporter.event(Event::Creating {
+        cluster: skiff.record.name.clone(),
+    });
+    agents::deliver(cluster, agents).await?;
+    make(cluster, nodes, &skiff.uid).await?;
+    wait_all_running(cluster, nodes, patience, reporter).await
+}
+
+/// Brings what a cluster that is there already has of secrets to what the launch gives.
+async fn renew(cluster: &Cluster, plan: &Plan, owner_uid: &str) -> Result<(), ApiError> {
+    owner::renew_secrets(cluster, plan).await?;
+    put_secrets(cluster, plan, owner_uid).await
+}
+
+/// Tells the head where the nodes are, over as many connections as it takes.
+pub(crate) async fn introduce(
+    cluster: &Cluster,
+    nodes: &Nodes,
+    reporter: &dyn Reporter,
+) -> Result<(), JobError> {
+    let head = nodes.cluster().pod(0);
+    let mut retries = Retries::new(cluster, &head).answered();
+    loop {
+        match nodes::introduce(cluster, nodes).await {
+            Err(error) if error.is_transient() => retries.pause(error, reporter).await?,
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Whether the setup may be left out: the user has asked for it, and it has run here as it is.
+async fn is_prepared(cluster: &Cluster, prepared: &Prepared) -> bool {
+    match &prepared.existing {
+        Some(existing) if prepared.request.fast && prepared.running => {
+            match &existing.preparation {
+                Some(preparation) => preparation.is_good_for(cluster, &prepared.plan).await,
+                None => false,
+            }
+        }
+        _ => false,
+    }
 }
 
 /// The error of a launch that the user ended, after it was undone.
@@ -346,12 +488,22 @@ async fn undo(
     prepared: &Prepared,
     reporter: &dyn Reporter,
 ) -> Result<bool, ApiError> {
-    if prepared.running || !owner::is_own(cluster, &prepared.plan).await? {
+    let undoing = || {
+        reporter.event(Event::Undoing {
+            cluster: prepared.request.cluster.clone(),
+        });
+    };
+    if let (Some(_), Some(nodes)) = (&prepared.existing, &prepared.nodes) {
+        if prepared.stopped {
+            undoing();
+            nodes::delete(cluster, nodes).await;
+        }
+        return Ok(prepared.stopped);
+    }
+    if !owner::is_own(cluster, &prepared.plan).await? {
         return Ok(false);
     }
-    reporter.event(Event::Undoing {
-        cluster: prepared.request.cluster.clone(),
-    });
+    undoing();
     owner::remove(cluster, &prepared.plan).await?;
     Ok(true)
 }

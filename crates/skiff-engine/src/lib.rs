@@ -1,4 +1,4 @@
-//! Skiff's use cases: launch, exec, logs, queue, cancel, status, down.
+//! Skiff's use cases: launch, exec, logs, queue, cancel, status, stop, start, down.
 //!
 //! Each takes plain values, works on one [`skiff_kube::Cluster`] and tells its progress as [`Event`]s.
 //! It must not print, prompt, or read the environment.
@@ -14,9 +14,12 @@ mod interrupt;
 mod job;
 mod launch;
 mod launchable;
+mod nodes;
 mod owner;
+mod preparation;
 mod provision;
 mod status;
+mod stop;
 mod submissions;
 mod sync;
 
@@ -30,9 +33,11 @@ pub use interrupt::Interrupt;
 pub use job::{CancelTarget, ExecRequest, JobError, cancel, exec, logs, queue};
 pub use launch::{LaunchError, LaunchRequest, Launched, Prepared, launch, prepare};
 pub use launchable::{NotLaunchable, executable, launchable, only_task};
+pub use owner::OwnerError;
 pub use provision::ProvisionError;
 pub use skiff_wire::SessionError;
-pub use status::{ClusterState, ClusterStatus, running_clusters, status};
+pub use status::{ClusterState, ClusterStatus, NodeStatus, running_clusters, status};
+pub use stop::{StopError, start, stop};
 pub use sync::{GitError, Machine, SyncError};
 
 /// An agent executable that this build of Skiff can deliver.

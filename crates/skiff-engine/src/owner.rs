@@ -5,15 +5,29 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use skiff_compile::{Plan, labels};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::SignedDuration;
+use skiff_compile::{Nodes, Plan, RecordError, labels};
 use skiff_kube::{ApiError, Cluster};
 use skiff_proto::ClusterKey;
+use thiserror::Error;
 use uuid::Uuid;
+
+use crate::nodes;
 
 /// After this time a launch that has not come to its end is taken for dead.
 const STALE: SignedDuration = SignedDuration::from_mins(10);
+
+/// Why the owner Secret cannot be had.
+#[derive(Debug, Error)]
+pub enum OwnerError {
+    /// The API server refused something.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Another launch is under way, and what it makes cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
 
 /// The mark of one launch: when it began, and something that no other has.
 pub(crate) fn mark(now: &str) -> String {
@@ -28,19 +42,38 @@ pub(crate) fn new_key() -> ClusterKey {
     ClusterKey::new(key)
 }
 
-/// Creates the owner, joins a launch that is under way, or takes over what somebody left. Gives the owner's uid.
-pub(crate) async fn create(cluster: &Cluster, plan: &Plan) -> Result<String, ApiError> {
+/// The owner Secret of a launch that makes a cluster.
+pub(crate) struct Owner {
+    /// Its uid.
+    pub(crate) uid: String,
+    /// The nodes of the launch that is under way: another's where this one joins it.
+    pub(crate) nodes: Nodes,
+    /// Whether another's is under way.
+    pub(crate) joined: bool,
+}
+
+/// Creates the owner, joins a launch that is under way, or takes over what somebody left.
+pub(crate) async fn create(cluster: &Cluster, plan: &Plan) -> Result<Owner, OwnerError> {
     let name = plan.cluster.as_str();
+    let own = |secret: Secret| Owner {
+        uid: secret.metadata.uid.unwrap_or_default(),
+        nodes: plan.nodes.clone(),
+        joined: false,
+    };
     loop {
         match cluster.create(&plan.owner).await {
             Err(error) if error.is_conflict() => {}
-            result => return Ok(result?.metadata.uid.unwrap_or_default()),
+            result => return Ok(own(result?)),
         }
         let Some(present) = cluster.get::<Secret>(name).await? else {
             continue;
         };
-        if launching(&present).is_some_and(|mark| !is_stale(mark)) {
-            return Ok(present.metadata.uid.unwrap_or_default());
+        if launching(&present).is_some() && !is_stale(cluster, &present).await? {
+            return Ok(Owner {
+                nodes: Nodes::from_secret(&present)?,
+                uid: present.metadata.uid.unwrap_or_default(),
+                joined: true,
+            });
         }
         let patch = serde_json::json!({
             "metadata": {
@@ -54,7 +87,7 @@ pub(crate) async fn create(cluster: &Cluster, plan: &Plan) -> Result<String, Api
         });
         match cluster.patch::<Secret>(name, &patch).await {
             Err(error) if error.is_conflict() || error.is_not_found() => {}
-            result => return Ok(result?.metadata.uid.unwrap_or_default()),
+            result => return Ok(own(result?)),
         }
     }
 }
@@ -98,14 +131,8 @@ pub(crate) async fn renew_secrets(cluster: &Cluster, plan: &Plan) -> Result<(), 
 
 /// Removes the cluster.
 pub(crate) async fn remove(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
-    // What cannot be deleted, for want of the right perhaps, goes with its owner.
-    for pod in plan.pod_names() {
-        let _ = cluster.delete::<Pod>(&pod, None).await;
-    }
-    for service in plan.services("") {
-        let name = service.metadata.name.as_deref().unwrap_or_default();
-        let _ = cluster.delete::<Service>(name, None).await;
-    }
+    nodes::delete(cluster, &plan.nodes).await;
+    nodes::delete_services(cluster, &plan.nodes).await;
     for secret in &plan.secrets {
         let name = secret.metadata.name.as_deref().unwrap_or_default();
         let _ = cluster.delete::<Secret>(name, None).await;
@@ -125,9 +152,14 @@ fn launching(secret: &Secret) -> Option<&str> {
         .map(String::as_str)
 }
 
-fn is_stale(mark: &str) -> bool {
-    let began = mark
-        .split_once(' ')
-        .and_then(|(began, _)| began.parse::<Timestamp>().ok());
-    began.is_none_or(|began| Timestamp::now().duration_since(began) > STALE)
+/// Whether nobody has changed the Secret for so long that the launch which marked it is dead. By the API server's clock
+/// alone: those of two users may be days apart.
+async fn is_stale(cluster: &Cluster, secret: &Secret) -> Result<bool, ApiError> {
+    let metadata = &secret.metadata;
+    let changes = metadata.managed_fields.iter().flatten();
+    let changed = changes.filter_map(|change| change.time.as_ref()).max();
+    let Some(last) = changed.or(metadata.creation_timestamp.as_ref()) else {
+        return Ok(true);
+    };
+    Ok(cluster.time().await?.duration_since(last.0) > STALE)
 }

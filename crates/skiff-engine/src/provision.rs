@@ -1,21 +1,20 @@
-//! From a plan to a running pod: create what is missing, then wait with a reason.
+//! From a pod that was created to one that runs: waiting with a reason.
 
+use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures::future::{Either, try_join_all};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use skiff_compile::{Plan, labels};
-use skiff_kube::{
-    ApiError, Cluster, Diagnosis, Kind, PodNews, PodState, PodUpdate, Waiting, observe,
-};
+use futures::future::try_join_all;
+use futures::{Stream, StreamExt};
+use skiff_compile::{Nodes, labels};
+use skiff_kube::{ApiError, Cluster, Diagnosis, PodNews, PodState, PodUpdate, Waiting, observe};
 use skiff_schema::ProvisionTimeout;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{AgentExecutable, Event, Reporter, agents, owner};
+use crate::nodes::GOING;
+use crate::{Event, Reporter};
 
 /// The containers whose state decides, the task's own first.
 pub(crate) const CONTAINERS: &[&str] = &[
@@ -33,9 +32,6 @@ const NO_PROGRESS: Duration = Duration::from_mins(10);
 /// A start that takes longer than this is explained by the pod's events.
 const UNEXPLAINED: Duration = Duration::from_secs(1);
 
-/// Objects of one cluster that are created at the same time.
-const AT_A_TIME: usize = 16;
-
 /// Why a pod does not run.
 #[derive(Debug, Error)]
 pub enum ProvisionError {
@@ -45,6 +41,18 @@ pub enum ProvisionError {
     /// The pod cannot run.
     #[error("{0}")]
     Pod(Diagnosis),
+    /// No node of Kubernetes' has room for the pod now.
+    #[error("{0}")]
+    NoRoom(Diagnosis),
+    /// The volume of a node's home cannot be claimed.
+    #[error("the home volume of a node cannot be claimed")]
+    Home(#[source] ApiError),
+    /// An older pod of the same name does not go.
+    #[error("the older pod {pod} has not ended within {} minutes", GOING.as_secs() / 60)]
+    Lingers {
+        /// The pod.
+        pod: String,
+    },
     /// Somebody deleted the pod while it was being waited for.
     #[error("pod {pod} was deleted while it was starting")]
     Gone {
@@ -66,7 +74,15 @@ impl ProvisionError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Api(error) => error.hint(),
-            Self::Pod(diagnosis) => diagnosis.hint.clone(),
+            Self::Pod(diagnosis) | Self::NoRoom(diagnosis) => diagnosis.hint.clone(),
+            Self::Home(_) => Some(
+                "`kubernetes.home_volume` needs the right to create, change and delete persistentvolumeclaims in \
+                 the namespace: ask for it, or launch without"
+                    .to_owned(),
+            ),
+            Self::Lingers { pod } => Some(format!(
+                "its Kubernetes node may be lost: `kubectl delete pod {pod} --force` gives the name free"
+            )),
             Self::Gone { .. } => Some("launch again".to_owned()),
             Self::NoProgress { pod, .. } => {
                 Some(format!("`kubectl describe pod {pod}` shows its events"))
@@ -75,134 +91,51 @@ impl ProvisionError {
     }
 }
 
-/// Creates whatever of the plan does not exist yet.
-pub(crate) async fn create(
-    cluster: &Cluster,
-    plan: &Plan,
-    executables: &[AgentExecutable],
-) -> Result<(), ProvisionError> {
-    let (owner_uid, ()) = tokio::try_join!(
-        owner::create(cluster, plan),
-        agents::deliver(cluster, executables)
-    )?;
-    put_secrets(cluster, plan, &owner_uid).await?;
-    let services = plan.services(&owner_uid);
-    let services = services.map(async |service| put_service(cluster, &service).await);
-    let pods = plan.pods(&owner_uid);
-    let pods = pods.map(async |pod| create_pod(cluster, &pod).await);
-    let ranks = services.map(Either::Left).chain(pods.map(Either::Right));
-    stream::iter(ranks)
-        .buffer_unordered(AT_A_TIME)
-        .try_collect()
-        .await
-}
-
-/// Brings what a cluster that is up already has of secrets to what the launch gives.
-pub(crate) async fn renew(
-    cluster: &Cluster,
-    plan: &Plan,
-    owner_uid: &str,
-) -> Result<(), ProvisionError> {
-    owner::renew_secrets(cluster, plan).await?;
-    put_secrets(cluster, plan, owner_uid).await?;
-    Ok(())
-}
-
-/// Creates the plan's Secrets; those of an earlier launch get this one's values.
-async fn put_secrets(cluster: &Cluster, plan: &Plan, owner_uid: &str) -> Result<(), ApiError> {
-    for secret in plan.secrets(owner_uid) {
-        let change = serde_json::json!({
-            "metadata": metadata_of(&secret.metadata),
-            "stringData": secret.string_data,
-        });
-        put(cluster, &secret, &change).await?;
-    }
-    Ok(())
-}
-
-/// Creates a Service; one of an earlier launch becomes this one's.
-async fn put_service(cluster: &Cluster, service: &Service) -> Result<(), ProvisionError> {
-    let change = serde_json::json!({ "metadata": metadata_of(&service.metadata) });
-    Ok(put(cluster, service, &change).await?)
-}
-
-/// What makes an object of an earlier cluster of this name one of the cluster that is there now.
-fn metadata_of(metadata: &ObjectMeta) -> serde_json::Value {
-    serde_json::json!({
-        "ownerReferences": metadata.owner_references,
-        "labels": metadata.labels,
-        "annotations": metadata.annotations,
-    })
-}
-
-/// Creates an object, or changes the one that is there.
-async fn put<K: Kind>(
-    cluster: &Cluster,
-    object: &K,
-    change: &serde_json::Value,
-) -> Result<(), ApiError> {
-    let name = object.metadata().name.as_deref().unwrap_or_default();
-    loop {
-        match cluster.create(object).await {
-            Err(error) if error.is_conflict() => {}
-            result => return result.map(drop),
-        }
-        match cluster.patch::<K>(name, change).await {
-            // It went with an older cluster of this name.
-            Err(error) if error.is_not_found() => {}
-            result => return result.map(drop),
-        }
-    }
-}
-
-/// Creates a pod; one that has ended, or is on its way out, is replaced.
-async fn create_pod(cluster: &Cluster, pod: &Pod) -> Result<(), ProvisionError> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    loop {
-        match cluster.create(pod).await {
-            Err(error) if error.is_conflict() => {}
-            result => return Ok(result.map(drop)?),
-        }
-        let Some(present) = cluster.get::<Pod>(name).await? else {
-            continue;
-        };
-        match observe(&present, CONTAINERS) {
-            PodState::Completed | PodState::Failed(_) => {
-                cluster
-                    .delete::<Pod>(name, present.metadata.uid.as_deref())
-                    .await?;
-            }
-            PodState::Waiting(Waiting::Deletion) => {}
-            PodState::Waiting(_) | PodState::Stuck { .. } | PodState::Running => return Ok(()),
-        }
-        wait_gone(cluster, name, present.metadata.uid.as_deref()).await;
-    }
-}
-
-/// Waits until a pod of this uid is no more.
-pub(crate) async fn wait_gone(cluster: &Cluster, name: &str, uid: Option<&str>) {
-    let mut updates = cluster.watch_pod(name);
-    while let Some(update) = updates.next().await {
-        match update {
-            PodUpdate::Gone => return,
-            PodUpdate::Is(pod) if pod.metadata.uid.as_deref() != uid => return,
-            PodUpdate::Is(_) | PodUpdate::Interrupted(_) => {}
-        }
-    }
-}
-
-/// Waits until the task containers of all pods run; the first that never will is the error.
+/// Waits until the task containers of all nodes run; the first that never will is the error.
 pub(crate) async fn wait_all_running(
     cluster: &Cluster,
-    plan: &Plan,
+    nodes: &Nodes,
     patience: Option<ProvisionTimeout>,
     reporter: &dyn Reporter,
 ) -> Result<(), ProvisionError> {
-    let pods: Vec<String> = plan.pod_names().collect();
-    let waits = pods
-        .iter()
-        .map(|pod| wait_running(cluster, pod, patience, reporter));
+    let running = AtomicU32::new(0);
+    let waits = nodes.pod_names().map(async |pod| {
+        let at = PodReporter {
+            reporter,
+            pod: &pod,
+            running: &running,
+            count: nodes.count(),
+        };
+        let result = wait_running(cluster, &pod, patience, &at).await;
+        running.fetch_add(1, Ordering::Relaxed);
+        result
+    });
     try_join_all(waits).await.map(drop)
+}
+
+/// Says of which of several pods it speaks, and how many run.
+struct PodReporter<'a> {
+    reporter: &'a dyn Reporter,
+    pod: &'a str,
+    running: &'a AtomicU32,
+    count: u32,
+}
+
+impl Reporter for PodReporter<'_> {
+    fn event(&self, event: Event) {
+        self.reporter.event(match event {
+            Event::Waiting(what) if self.count > 1 => {
+                let running = self.running.load(Ordering::Relaxed);
+                let (count, pod) = (self.count, self.pod);
+                Event::Waiting(format!("{running} of {count} nodes run; {pod}: {what}"))
+            }
+            event => event,
+        });
+    }
+
+    fn log(&self, bytes: &[u8]) -> io::Result<()> {
+        self.reporter.log(bytes)
+    }
 }
 
 /// Waits until the pod's task container runs, telling what it waits for.
@@ -240,6 +173,8 @@ struct Wait {
     pod: String,
     /// How long it may be unschedulable; None is for ever.
     scheduling: Option<Duration>,
+    /// Whether what it is stuck on is that no node takes it.
+    unschedulable: bool,
     /// Whether the pod has been seen at all: a watch may start before the pod's creation is known to it.
     seen: bool,
     /// What it is stuck on, and until when that is borne.
@@ -260,6 +195,7 @@ impl Wait {
             pod: pod.to_owned(),
             scheduling,
             seen: false,
+            unschedulable: false,
             stuck: None,
             last: String::new(),
             last_change: Instant::now(),
@@ -318,6 +254,7 @@ impl Wait {
     }
 
     fn stick(&mut self, diagnosis: Diagnosis, grace: Option<Duration>, reporter: &dyn Reporter) {
+        self.unschedulable = grace.is_none();
         let before = self
             .stuck
             .take()
@@ -373,6 +310,7 @@ impl Wait {
 
     fn too_late(self) -> ProvisionError {
         match self.stuck {
+            Some((diagnosis, _)) if self.unschedulable => ProvisionError::NoRoom(diagnosis),
             Some((diagnosis, _)) => ProvisionError::Pod(diagnosis),
             None => ProvisionError::NoProgress {
                 pod: self.pod,

@@ -19,6 +19,8 @@ pub enum ClusterState {
     Init,
     /// It runs.
     Up,
+    /// Its pods are gone and its homes are kept.
+    Stopped,
 }
 
 impl fmt::Display for ClusterState {
@@ -26,6 +28,7 @@ impl fmt::Display for ClusterState {
         f.pad(match self {
             Self::Init => "INIT",
             Self::Up => "UP",
+            Self::Stopped => "STOPPED",
         })
     }
 }
@@ -43,6 +46,28 @@ pub struct ClusterStatus {
     pub head_ip: Option<String>,
     /// The node that the head pod runs on.
     pub node: Option<String>,
+    /// Its nodes by rank.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// One node of a cluster and how it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeStatus {
+    /// `head`, `worker1`…
+    pub name: String,
+    /// Its pod.
+    pub pod: String,
+    /// Whether its task container runs.
+    pub up: bool,
+    /// Why it does not, or what happened to it.
+    pub reason: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// The node of Kubernetes that it runs on.
+    pub node: Option<String>,
+    /// Whether there is nothing of it, or what has ended by itself.
+    #[serde(skip)]
+    ended: bool,
 }
 
 /// The user's clusters, or everybody's, by name.
@@ -52,15 +77,17 @@ pub async fn status(
 ) -> Result<Vec<ClusterStatus>, ApiError> {
     let labels = selector(user);
     let (clusters, pods) = tokio::try_join!(list(cluster, user), cluster.list::<Pod>(&labels))?;
-    let head_of = |id: &str| {
+    let pod_of = |id: &str, rank: u32| {
+        let rank = rank.to_string();
         pods.iter().find(|pod| {
-            label(pod, labels::CLUSTER) == Some(id) && label(pod, labels::RANK) == Some("0")
+            label(pod, labels::CLUSTER) == Some(id) && label(pod, labels::RANK) == Some(&rank)
         })
     };
-    Ok(clusters
-        .into_iter()
-        .map(|cluster| judge(head_of(&cluster.id), cluster))
-        .collect())
+    let judged = clusters.into_iter().map(|cluster| {
+        let id = cluster.id.clone();
+        judge(cluster, |rank| pod_of(&id, rank))
+    });
+    Ok(judged.collect())
 }
 
 /// The names of the user's clusters that are UP.
@@ -77,37 +104,93 @@ pub(crate) async fn state_of(
     cluster: &Cluster,
     skiff: &SkiffCluster,
 ) -> Result<(ClusterState, Option<String>), ApiError> {
-    let pod = cluster.get::<Pod>(&format!("{}-head", skiff.id)).await?;
-    let status = judge(pod.as_ref(), skiff.clone());
+    let own = format!("{}={}", labels::CLUSTER, skiff.id);
+    let pods = cluster.list::<Pod>(&own).await?;
+    let status = judge(skiff.clone(), |rank| {
+        let rank = rank.to_string();
+        let mut pods = pods.iter();
+        pods.find(|pod| label(pod, labels::RANK) == Some(&rank))
+    });
     Ok((status.state, status.why))
 }
 
-fn judge(pod: Option<&Pod>, cluster: SkiffCluster) -> ClusterStatus {
-    let (state, why) = match pod.map(|pod| observe(pod, CONTAINERS)) {
-        Some(PodState::Running) => {
-            let last = pod.and_then(|pod| last_restart(pod, labels::TASK_CONTAINER));
-            let why = last.map(|end| format!("its task container was started again: {end}"));
-            (ClusterState::Up, why)
-        }
-        Some(PodState::Waiting(Waiting::Deletion)) => (
-            ClusterState::Init,
-            Some("it is being taken down".to_owned()),
-        ),
-        Some(PodState::Waiting(_)) => (ClusterState::Init, Some("its pod is starting".to_owned())),
-        Some(PodState::Stuck { diagnosis, .. } | PodState::Failed(diagnosis)) => {
-            (ClusterState::Init, Some(diagnosis.to_string()))
-        }
-        Some(PodState::Completed) => (ClusterState::Init, Some("its pod has ended".to_owned())),
-        None => (ClusterState::Init, Some("its pod is gone".to_owned())),
+/// A cluster's state from its pods by rank.
+fn judge<'a>(cluster: SkiffCluster, pod_of: impl Fn(u32) -> Option<&'a Pod>) -> ClusterStatus {
+    let count = cluster.record.num_nodes;
+    let nodes: Vec<NodeStatus> = (0..count)
+        .map(|rank| judge_node(&cluster.id, rank, pod_of(rank)))
+        .collect();
+    let has_homes = cluster.record.home_volume.is_some();
+    let (state, why) = if nodes.iter().all(|node| node.up) {
+        let mut told = nodes.iter().filter(|node| node.reason.is_some());
+        (ClusterState::Up, told.next().map(|node| node.told(count)))
+    } else if has_homes && nodes.iter().all(|node| node.ended) {
+        let name = &cluster.record.name;
+        let why = format!("it was stopped: `skiff start {name}` starts it");
+        (ClusterState::Stopped, Some(why))
+    } else {
+        let mut down = nodes.iter().filter(|node| !node.up);
+        let why = down.next().map(|node| node.told(count));
+        let more = match down.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        (ClusterState::Init, why.map(|why| why + &more))
     };
-    let head_ip = pod.and_then(|pod| pod.status.as_ref()?.pod_ip.clone());
-    let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone());
+    let head = nodes.first();
     ClusterStatus {
-        cluster,
         state,
         why,
-        head_ip,
-        node,
+        head_ip: head.and_then(|head| head.ip.clone()),
+        node: head.and_then(|head| head.node.clone()),
+        nodes,
+        cluster,
+    }
+}
+
+fn judge_node(id: &str, rank: u32, pod: Option<&Pod>) -> NodeStatus {
+    let state = pod.map(|pod| observe(pod, CONTAINERS));
+    let ended = matches!(state, None | Some(PodState::Completed));
+    let (up, reason) = match state {
+        Some(PodState::Running) => {
+            let last = pod.and_then(|pod| last_restart(pod, labels::TASK_CONTAINER));
+            let reason = last.map(|end| format!("its task container was started again: {end}"));
+            (true, reason)
+        }
+        Some(PodState::Waiting(Waiting::Deletion)) => {
+            (false, Some("it is being taken down".to_owned()))
+        }
+        Some(PodState::Waiting(_)) => (false, Some("its pod is starting".to_owned())),
+        Some(PodState::Stuck { diagnosis, .. } | PodState::Failed(diagnosis)) => {
+            (false, Some(diagnosis.to_string()))
+        }
+        Some(PodState::Completed) => (false, Some("its pod has ended".to_owned())),
+        None => (false, Some("its pod is gone".to_owned())),
+    };
+    let name = match rank {
+        0 => "head".to_owned(),
+        rank => format!("worker{rank}"),
+    };
+    NodeStatus {
+        pod: format!("{id}-{name}"),
+        name,
+        up,
+        reason,
+        ip: pod.and_then(|pod| pod.status.as_ref()?.pod_ip.clone()),
+        node: pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()),
+        ended,
+    }
+}
+
+impl NodeStatus {
+    /// What is to be said of it, with its name where there are several.
+    fn told(&self, count: u32) -> String {
+        let reason = self.reason.clone().unwrap_or_default();
+        if count == 1 {
+            reason
+        } else {
+            format!("{}: {reason}", self.name)
+        }
     }
 }
 

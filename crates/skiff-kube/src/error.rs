@@ -92,6 +92,11 @@ impl ApiError {
         matches!(self.cause, ApiCause::Unreachable { .. })
     }
 
+    /// Whether a resource quota is used up.
+    pub fn is_over_quota(&self) -> bool {
+        matches!(self.cause, ApiCause::Quota(_))
+    }
+
     /// Whether the same request may well succeed in a moment.
     pub fn is_transient(&self) -> bool {
         match &self.cause {

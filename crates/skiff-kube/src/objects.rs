@@ -2,8 +2,9 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::api::core::v1::{Event, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource};
@@ -36,6 +37,10 @@ impl Kind for Secret {
 
 impl Kind for Service {
     const WORD: &'static str = "Service";
+}
+
+impl Kind for PersistentVolumeClaim {
+    const WORD: &'static str = "PersistentVolumeClaim";
 }
 
 impl Kind for Event {
@@ -112,6 +117,28 @@ impl Cluster {
         within(WRITE, self.api().create(&params, object))
             .await
             .map_err(|error| self.failed("create", self.object::<K>(name), &error))
+    }
+
+    /// What time it is at the API server, whatever it is here: that of a Secret which it is asked to make up.
+    pub async fn time(&self) -> Result<Timestamp, ApiError> {
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let made_up = Secret {
+            metadata: ObjectMeta {
+                generate_name: Some("skiff-clock-".to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..Secret::default()
+        };
+        let made = within(WRITE, self.api().create(&params, &made_up)).await;
+        let made = made.map_err(|error| {
+            let object = format!("Secrets in {} (dry run)", self.namespace);
+            self.failed("create", object, &error)
+        })?;
+        let created = made.metadata.creation_timestamp;
+        Ok(created.map_or(Timestamp::UNIX_EPOCH, |created| created.0))
     }
 
     /// Lays a JSON merge patch over an object.

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use skiff_engine::{Downed, down};
+use skiff_kube::Cluster;
 
 use crate::error::CommandError;
 use crate::setup::Setup;
@@ -53,16 +54,21 @@ pub(crate) async fn run(args: DownArgs, setup: &Setup) -> Result<(), CommandErro
     }
     if args.all && names.is_empty() {
         setup.printer.note("There is no cluster to take down.");
-    } else if let [missing, ..] = found.unmatched.as_slice()
-        && !args.all
-    {
-        return Err(CommandError::failure(
+        return Ok(());
+    }
+    only_matched(&found, &cluster)
+}
+
+/// The error of names that no cluster has.
+pub(crate) fn only_matched(found: &Downed, cluster: &Cluster) -> Result<(), CommandError> {
+    match found.unmatched.as_slice() {
+        [missing, ..] => Err(CommandError::failure(
             format!(
                 "there is no cluster `{missing}` in namespace {} of context {}",
                 cluster.namespace, cluster.context
             ),
             Some("`skiff status` lists your clusters".to_owned()),
-        ));
+        )),
+        [] => Ok(()),
     }
-    Ok(())
 }

@@ -7,6 +7,7 @@ use skiff_proto::ExitStatus;
 use skiff_schema::{Infra, ResolvedTask};
 
 use crate::agent::agents;
+use crate::attempts::Attempts;
 use crate::candidates::{self, Candidate};
 use crate::commands::{conclude, target};
 use crate::error::CommandError;
@@ -33,6 +34,12 @@ pub(crate) struct LaunchArgs {
     /// Leave out the task's setup
     #[arg(long)]
     no_setup: bool,
+    /// Leave out the setup where it has run on the cluster already and nothing that it may depend on has changed
+    #[arg(long)]
+    fast: bool,
+    /// Where there is no room for it, try again until there is
+    #[arg(short, long)]
+    retry_until_up: bool,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -55,34 +62,52 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
         command: command_line(),
         now: jiff::Timestamp::now().to_string(),
         no_setup: args.no_setup,
+        fast: args.fast,
         detach: args.detach_run,
     };
-    let preparing = candidates::first(setup, &task, args.task.config(), request);
-    let Some(chosen) = setup.interrupt.unless(Box::pin(preparing)).await else {
-        return Ok(ExitStatus::Interrupted);
+    let mut attempts = Attempts::new(setup, &task, args.retry_until_up);
+    let mut is_confirmed = args.yes;
+    let (cluster, launched) = loop {
+        let preparing =
+            candidates::first(setup, &task, args.task.config(), attempts.from, &request);
+        let Some(chosen) = setup.interrupt.unless(Box::pin(preparing)).await else {
+            return Ok(ExitStatus::Interrupted);
+        };
+        let Candidate {
+            cluster,
+            prepared,
+            index,
+        } = match chosen {
+            Ok(candidate) => candidate,
+            Err(refused) if refused.unavailable && !args.dryrun => {
+                attempts.again(refused.error).await?;
+                continue;
+            }
+            Err(refused) => return Err(refused.error),
+        };
+        if prepared.existing.is_none() && (args.dryrun || !is_confirmed) {
+            setup
+                .printer
+                .note(&considered(&task, index, &cluster.context));
+        }
+        if args.dryrun {
+            explain_dryrun(setup, &prepared, &name);
+            return Ok(ExitStatus::Success);
+        }
+        let question = format!("Launching a new cluster '{name}'. Proceed?");
+        if prepared.existing.is_none() && !setup.confirmed(is_confirmed, &question)? {
+            return Ok(ExitStatus::Failure);
+        }
+        is_confirmed = true;
+        let progress = setup.progress();
+        let launched = launch(&cluster, &prepared, &setup.interrupt, &progress).await;
+        progress.clear();
+        match launched {
+            Ok(launched) => break (cluster, launched),
+            Err(error) if error.is_unavailable() => attempts.failed(index, error.into()).await?,
+            Err(error) => return Err(error.into()),
+        }
     };
-    let Candidate {
-        cluster,
-        prepared,
-        index,
-    } = chosen?;
-    if prepared.existing.is_none() && (args.dryrun || !args.yes) {
-        setup
-            .printer
-            .note(&considered(&task, index, &cluster.context));
-    }
-    if args.dryrun {
-        explain_dryrun(setup, &prepared, &name);
-        return Ok(ExitStatus::Success);
-    }
-    let question = format!("Launching a new cluster '{name}'. Proceed?");
-    if prepared.existing.is_none() && !setup.confirmed(args.yes, &question)? {
-        return Ok(ExitStatus::Failure);
-    }
-    let progress = setup.progress();
-    let launched = launch(&cluster, &prepared, &setup.interrupt, &progress).await;
-    progress.clear();
-    let launched = launched?;
     let target = target(&name, &cluster.context);
     let status = match (&launched.job, &launched.outcome) {
         (_, Some(outcome)) => conclude(outcome, &target, setup.printer),

@@ -10,7 +10,9 @@ pub(crate) mod local;
 pub(crate) mod logs;
 pub(crate) mod queue;
 pub(crate) mod render;
+pub(crate) mod start;
 pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod task;
 
 use skiff_engine::Outcome;
@@ -35,6 +37,10 @@ pub(crate) async fn run(
         ClusterCommand::Local(args) => Box::pin(local::run(args, setup))
             .await
             .map(|()| ExitStatus::Success),
+        ClusterCommand::Start(args) => Box::pin(start::run(args, setup))
+            .await
+            .map(|()| ExitStatus::Success),
+        ClusterCommand::Stop(args) => until_interrupted(setup, stop::run(args, setup)).await,
         ClusterCommand::Queue(args) => until_interrupted(setup, queue::run(args, setup)).await,
         ClusterCommand::Status(args) => until_interrupted(setup, status::run(args, setup)).await,
         ClusterCommand::Cancel(args) => until_interrupted(setup, cancel::run(args, setup)).await,

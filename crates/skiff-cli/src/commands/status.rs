@@ -74,6 +74,9 @@ pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandEr
     setup
         .printer
         .data(&format!("Clusters\n{}", table(&head, rows)));
+    if args.verbose {
+        setup.printer.data(&node_table(&clusters));
+    }
     if !args.verbose {
         for status in &clusters {
             if let Some(why) = &status.why {
@@ -84,6 +87,31 @@ pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandEr
         }
     }
     Ok(())
+}
+
+/// The nodes of clusters that have several; empty where there are none.
+fn node_table(clusters: &[ClusterStatus]) -> String {
+    let many = clusters.iter().filter(|status| status.nodes.len() > 1);
+    let rows: Vec<Vec<String>> = many
+        .flat_map(|status| {
+            let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            status.nodes.iter().map(move |node| {
+                vec![
+                    status.cluster.record.name.clone(),
+                    node.name.clone(),
+                    if node.up { "UP" } else { "-" }.to_owned(),
+                    or_dash(&node.ip),
+                    or_dash(&node.node),
+                    or_dash(&node.reason),
+                ]
+            })
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = ["CLUSTER", "NODE", "STATUS", "IP", "RUNS_ON", "LAST_EVENT"];
+    format!("\nNodes\n{}", table(&head, rows.into_iter()))
 }
 
 fn row(status: &ClusterStatus, args: &StatusArgs, context: &str) -> Vec<String> {
@@ -130,5 +158,7 @@ fn as_json(status: &ClusterStatus, context: &str) -> serde_json::Value {
         "kubernetes_name": status.cluster.id,
         "head_ip": status.head_ip,
         "node": status.node,
+        "home_volume": record.home_volume,
+        "nodes": status.nodes,
     })
 }

@@ -20,7 +20,7 @@ use self::merge::Place;
 pub use self::language::{CONFIG, TASK_CONFIG};
 pub use self::layer::{ConfigLayer, Warning};
 pub use self::listing::{ConfigEntry, Origin};
-pub use self::section::{AllowedNodes, CustomMetadata, Images, KubernetesConfig};
+pub use self::section::{AllowedNodes, CustomMetadata, HomeVolume, Images, KubernetesConfig};
 pub use self::task::TaskConfig;
 
 /// All layers merged.

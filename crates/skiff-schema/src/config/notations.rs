@@ -117,6 +117,40 @@ pub(super) fn is_keyword(text: &str) -> bool {
     matches!(text, "SERVICE_ACCOUNT" | "LOCAL_CREDENTIALS" | "NO_UPLOAD")
 }
 
+/// The name of an object that belongs to no namespace.
+pub(super) static CLASS: Notation = Notation {
+    what: "the name of a class",
+    kinds: &[ScalarKind::Text],
+    pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    check: |text| {
+        if text.len() <= LONGEST_NAME && text.split('.').all(is_domain_label) {
+            return Ok(());
+        }
+        let message = format!("`{text}` is not the name of a class");
+        let help = "use lower-case letters, digits, `-` and `.`, as `kubectl get storageclasses` shows them";
+        Err(Problem::new(message, help))
+    },
+};
+
+/// A folder of a container that something may be mounted on.
+pub(super) static ABSOLUTE_PATH: Notation = Notation {
+    what: "an absolute path",
+    kinds: &[ScalarKind::Text],
+    pattern: "^/",
+    check: |text| {
+        let mut parts = text.split('/').filter(|part| !part.is_empty());
+        let first = parts.clone().next();
+        let is_plain = !text.contains(':') && parts.all(|part| !matches!(part, "." | ".."));
+        if text.starts_with('/') && is_plain && !matches!(first, None | Some("skiff")) {
+            return Ok(());
+        }
+        let message = format!("`{text}` is not a folder for a home");
+        let help =
+            "write an absolute path without `..` and `:`, not `/` and nothing below `/skiff`";
+        Err(Problem::new(message, help))
+    },
+};
+
 pub(super) static ADDRESS: Notation = Notation {
     what: "an IP address",
     kinds: &[ScalarKind::Text],

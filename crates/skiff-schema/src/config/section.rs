@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
 use crate::pod_config::PodConfig;
-use crate::resources::parse_image;
+use crate::resources::{disk_size, parse_image};
 use crate::view::View;
 use crate::yaml::{Node, Value};
 
@@ -72,8 +72,21 @@ pub struct KubernetesConfig {
     pub service_account: Option<String>,
     /// The nodes that pods may run on; None: all.
     pub allowed_nodes: Option<AllowedNodes>,
+    /// The volumes that the nodes' homes are on; None: they go with the pods.
+    pub home_volume: Option<HomeVolume>,
     /// An image with a shell that puts the agent in place, for task images that have none.
     pub agent_image: Option<String>,
+}
+
+/// The volume of each node's home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeVolume {
+    /// Its size.
+    pub bytes: u64,
+    /// Its storage class; None is the cluster's default.
+    pub storage_class: Option<String>,
+    /// Where the image's user is at home; None: at `/root`.
+    pub mount_path: Option<String>,
 }
 
 /// Labels and annotations of the user's own.
@@ -127,8 +140,20 @@ impl KubernetesConfig {
                 .get("remote_identity")
                 .and_then(|node| service_account(node, context)),
             allowed_nodes: AllowedNodes::read(fields.view("allowed_nodes")),
+            home_volume: HomeVolume::read(fields.view("home_volume")),
             agent_image: image(fields.view("agent"), "image"),
         }
+    }
+}
+
+impl HomeVolume {
+    fn read(fields: View<'_>) -> Option<Self> {
+        let size = fields.scalar("size")?;
+        Some(Self {
+            bytes: disk_size(&size).ok()?,
+            storage_class: fields.text("storage_class").map(str::to_owned),
+            mount_path: fields.text("mount_path").map(str::to_owned),
+        })
     }
 }
 

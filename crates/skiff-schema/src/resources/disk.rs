@@ -7,7 +7,7 @@ use crate::quantity::{GIGABYTE, thousandths, whole_bytes};
 pub(crate) const DEFAULT_DISK_BYTES: u64 = 256 * GIGABYTE;
 
 /// How the size of a disk is written.
-pub(super) static DISK_SIZE: Notation = Notation {
+pub(crate) static DISK_SIZE: Notation = Notation {
     what: "a size of a disk",
     kinds: &[ScalarKind::Integer, ScalarKind::Text],
     pattern: "^[0-9]+([kKmMgGtTpP]?([iI]?[bB]?)?)?$",
@@ -23,7 +23,7 @@ pub(super) static LOCAL_DISK: Notation = Notation {
 };
 
 /// The bytes of a disk: gigabytes, or a number with a unit.
-pub(super) fn size(text: &str) -> Result<u64, Problem> {
+pub(crate) fn size(text: &str) -> Result<u64, Problem> {
     let help = "write whole gigabytes such as 512, or with a unit: \"512GB\", \"1TB\"";
     let wrong = |why: &str| Problem::new(format!("`{text}` {why}"), help);
     match whole_bytes(text) {

@@ -28,7 +28,7 @@ use crate::view::View;
 use crate::yaml::{Node, Value};
 use crate::{Accelerators, Choice, ResolvedResources, ResourceOverrides};
 
-pub(crate) use disk::DEFAULT_DISK_BYTES;
+pub(crate) use disk::{DEFAULT_DISK_BYTES, DISK_SIZE, size as disk_size};
 pub use grammar::RESOURCES;
 pub(crate) use image::{IMAGE, parse as parse_image};
 pub use infra::Infra;

@@ -1,13 +1,15 @@
 //! The keys of the `kubernetes` section, for all contexts and for one, and those that Skiff acts on.
 
-use crate::config::notations::{ADDRESS, ANY_NAME, DOCKER, IDENTITY, LIMITS, NAMESPACE};
+use crate::config::notations::{
+    ABSOLUTE_PATH, ADDRESS, ANY_NAME, CLASS, DOCKER, IDENTITY, LIMITS, NAMESPACE,
+};
 use crate::config::section::{
     BUILDKIT_IMAGE, DOCKER_IMAGE, PAUSE_IMAGE, TASK_GPU_IMAGE, TASK_IMAGE,
 };
 use crate::grammar::{Field, Form, Record, count, joined};
 use crate::kubernetes::ImagePullPolicy;
 use crate::pod_config;
-use crate::resources::{IMAGE, LABEL_VALUE, METADATA_KEY};
+use crate::resources::{DISK_SIZE, IMAGE, LABEL_VALUE, METADATA_KEY};
 
 use super::unread::{
     APT_MIRRORS, AUTO_MOUNTS, AUTOSCALER, DWS_FIELD, HIGH_AVAILABILITY_FIELD, KUEUE_FIELD,
@@ -46,6 +48,7 @@ const ACTING: &[Field] = &[
     SET_POD_RESOURCE_LIMITS,
     REMOTE_IDENTITY,
     ALLOWED_NODES_FIELD,
+    HOME_VOLUME_FIELD,
     AGENT_FIELD,
 ];
 
@@ -249,6 +252,35 @@ static ALLOWED_NODES: Record = Record {
             "Addresses of nodes",
         )
         .example("ips: [10.0.0.7]"),
+    ],
+};
+
+pub(super) const HOME_VOLUME_FIELD: Field = Field::new(
+    "home_volume",
+    Form::Record(&HOME_VOLUME),
+    "A volume for the home of each node, with which `skiff stop` can give back all but the disk; it goes with `skiff down`; of Skiff, not of SkyPilot",
+);
+
+static HOME_VOLUME: Record = Record {
+    name: "HomeVolume",
+    fields: &[
+        Field::new(
+            "size",
+            Form::Notation(&DISK_SIZE),
+            "Its size: gigabytes, or a number with a unit",
+        )
+        .example("size: 50")
+        .required(),
+        Field::new("storage_class", Form::Notation(&CLASS), "Its storage class")
+            .default("the cluster's default class")
+            .example("storage_class: standard"),
+        Field::new(
+            "mount_path",
+            Form::Notation(&ABSOLUTE_PATH),
+            "The home folder of the image's user, whose content is copied there once",
+        )
+        .default("`/root`, where that is the home of the image's user")
+        .example("mount_path: /home/vscode"),
     ],
 };
 
