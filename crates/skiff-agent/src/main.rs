@@ -9,6 +9,7 @@ mod cgroup;
 mod clock;
 mod connect;
 mod connection;
+mod containers;
 mod departure;
 mod docker_links;
 mod docker_report;

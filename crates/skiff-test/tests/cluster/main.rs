@@ -10,6 +10,7 @@ mod clusters;
 mod death;
 mod demo;
 mod disk;
+mod gangs;
 mod images;
 mod interrupt;
 mod jobs;

@@ -1,0 +1,147 @@
+//! The Docker containers that a job started: marked when the job's `docker` makes them, ended when the job is told to end.
+//!
+//! The daemon does not know which process asked it for a container, so the mark is a label, which `docker run` and
+//! `docker create` are given by the launcher. What a job has other programs ask of the daemon bears no mark and is left to
+//! them: `docker compose up` ends what it runs when it is told to end itself.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::report;
+
+/// The label whose value is the mark of the job.
+const LABEL: &str = "dev.skiff.job";
+/// How long the daemon may take for an answer that needs nothing of a container.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const LONGEST: u64 = 4 << 20;
+
+/// The arguments of a `docker` that a job calls, with the label where they make a container.
+pub(crate) fn marked(arguments: Vec<OsString>, mark: &OsStr) -> Vec<OsString> {
+    let words: Vec<&str> = arguments
+        .iter()
+        .take(2)
+        .map(|word| word.to_str().unwrap_or_default())
+        .collect();
+    let behind = match words.as_slice() {
+        ["run" | "create", ..] => 1,
+        ["container", "run" | "create"] => 2,
+        _ => return arguments,
+    };
+    let mut label = OsString::from(format!("--label={LABEL}="));
+    label.push(mark);
+    let mut marked = arguments;
+    marked.insert(behind, label);
+    marked
+}
+
+/// The containers of one job.
+#[derive(Clone, Debug)]
+pub(crate) struct Containers {
+    socket: PathBuf,
+    mark: String,
+}
+
+/// What the daemon says of a container.
+#[derive(Debug, Deserialize)]
+struct Container {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
+impl Containers {
+    /// Those with this mark, of the daemon at this socket.
+    pub(crate) fn new(socket: PathBuf, mark: String) -> Self {
+        Self { socket, mark }
+    }
+
+    /// Ends all that run: SIGTERM, and SIGKILL after this time. Returns when they have ended, or the daemon does not
+    /// answer.
+    pub(crate) async fn end(&self, grace: Duration) {
+        let running = match timeout(ANSWER, self.running()).await {
+            Ok(Ok(running)) => running,
+            // No daemon runs no containers.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return,
+            Ok(Err(error)) => return report(&format!("cannot ask Docker for containers: {error}")),
+            Err(_) => return report("Docker does not say which containers run"),
+        };
+        let mut stops = JoinSet::new();
+        for Container { id } in running {
+            let socket = self.socket.clone();
+            stops.spawn(async move {
+                let path = format!("/containers/{id}/stop?t={}", grace.as_secs());
+                match timeout(grace + ANSWER, ask(socket, "POST", &path)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => report(&format!("cannot stop container {id}: {error}")),
+                    Err(_) => report(&format!("Docker did not stop container {id}")),
+                }
+            });
+        }
+        stops.join_all().await;
+    }
+
+    async fn running(&self) -> io::Result<Vec<Container>> {
+        // Encoded: {"label":["<label>=<mark>"]}. A mark holds nothing that would have to be.
+        let label = format!("%7B%22label%22:%5B%22{LABEL}={}%22%5D%7D", self.mark);
+        let path = format!("/containers/json?filters={label}");
+        let answer = ask(self.socket.clone(), "GET", &path).await?;
+        serde_json::from_slice(&answer).map_err(io::Error::from)
+    }
+}
+
+/// Asks the daemon; gives the body of its answer. A container that has ended already is no failure.
+async fn ask(socket: PathBuf, method: &str, path: &str) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(socket).await?;
+    // The older version, as its answers are not in chunks and end with the connection.
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST).read_to_end(&mut answer).await?;
+    let status = answer.split(|byte| *byte == b' ').nth(1);
+    if !matches!(status, Some(b"200" | b"204" | b"304" | b"404")) {
+        let line = answer.split(|byte| *byte == b'\r').next();
+        let line = String::from_utf8_lossy(line.unwrap_or_default()).into_owned();
+        return Err(io::Error::other(format!("the daemon answered {line:?}")));
+    }
+    const BLANK: &[u8] = b"\r\n\r\n";
+    let head = answer.windows(BLANK.len()).position(|at| at == BLANK);
+    let body = head.map_or(answer.len(), |head| head + BLANK.len());
+    Ok(answer.split_off(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{OsStr, OsString};
+
+    use super::marked;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn what_makes_a_container_is_marked_and_nothing_else() {
+        let marked = |text| marked(words(text), OsStr::new("b/3"));
+        for (given, expected) in [
+            ("run -it a b", "run --label=dev.skiff.job=b/3 -it a b"),
+            ("create a", "create --label=dev.skiff.job=b/3 a"),
+            (
+                "container run a",
+                "container run --label=dev.skiff.job=b/3 a",
+            ),
+            ("compose run a", "compose run a"),
+            ("exec a run", "exec a run"),
+            ("container ls", "container ls"),
+        ] {
+            assert_eq!(marked(given), words(expected), "{given}");
+        }
+    }
+}
