@@ -52,6 +52,8 @@ pub(crate) enum ClusterCommand {
     Queue(commands::queue::QueueArgs),
     /// Show clusters
     Status(commands::status::StatusArgs),
+    /// Say when clusters end by themselves for want of work
+    Autostop(commands::autostop::AutostopArgs),
     /// Cancel jobs
     Cancel(commands::cancel::CancelArgs),
     /// Stop clusters: their pods end, their homes stay

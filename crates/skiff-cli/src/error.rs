@@ -58,6 +58,7 @@ macro_rules! hinted {
 
 hinted!(
     skiff_compile::CompileError,
+    skiff_engine::AutostopError,
     skiff_engine::DownError,
     skiff_engine::NotLaunchable,
     skiff_kube::ApiError,

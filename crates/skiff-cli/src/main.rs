@@ -2,6 +2,7 @@
 
 mod agent;
 mod attempts;
+mod autostop_args;
 mod candidates;
 mod cli;
 mod commands;
@@ -18,7 +19,7 @@ mod table;
 mod task_args;
 mod variables;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -69,10 +70,14 @@ fn wait_for(
             interrupt: interrupt.clone(),
             context,
             has_warned: Cell::new(false),
+            connected: RefCell::default(),
         };
         tokio::select! {
             result = commands::run(command, &setup) => match result {
-                Ok(status) => status,
+                Ok(status) => {
+                    setup.tidy().await;
+                    status
+                }
                 Err(error) => report(&error, printer),
             },
             () = insisted(&interrupt) => ExitStatus::Interrupted,

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use skiff_engine::{Event, Reporter};
 
 use crate::printer::Printer;
+use crate::table::duration;
 
 /// How often a line tells of progress where nobody watches.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -141,6 +142,10 @@ impl Reporter for Progress {
                 self.busy(format!("Removing what was created of {cluster}"));
             }
             Event::Stopping { cluster } => self.busy(format!("Stopping {cluster}")),
+            Event::RunningHooks { cluster, limit } => self.busy(format!(
+                "Running the hooks of {cluster} (for {} at most)",
+                duration(limit.as_secs())
+            )),
             Event::TakingDown { cluster } => self.busy(format!("Taking down {cluster}")),
         }
     }

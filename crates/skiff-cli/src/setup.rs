@@ -1,9 +1,10 @@
 //! What every command starts from.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use skiff_compile::user_hash;
-use skiff_engine::{Interrupt, User};
+use skiff_engine::{Interrupt, User, remove_leftovers};
 use skiff_kube::{Cluster, Selection};
 use skiff_schema::Config;
 
@@ -12,6 +13,9 @@ use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::progress::Progress;
+
+/// How long a command may tidy up at its end.
+const TIDY: Duration = Duration::from_secs(3);
 
 /// The surroundings of one command.
 pub(crate) struct Setup {
@@ -22,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) context: Option<String>,
     /// Whether the keys that change nothing have been told.
     pub(crate) has_warned: Cell<bool>,
+    /// The cluster that the command works on.
+    pub(crate) connected: RefCell<Option<Cluster>>,
 }
 
 impl Setup {
@@ -41,7 +47,7 @@ impl Setup {
         context: Option<&str>,
     ) -> Result<(Cluster, Config), CommandError> {
         let (selection, config) = self.select(context, &[])?;
-        Ok((Cluster::connect(&selection).await?, config))
+        Ok((self.remember(Cluster::connect(&selection).await?), config))
     }
 
     /// The same for a task: with `--config` on top of the configuration, and only where that lets tasks run.
@@ -54,7 +60,29 @@ impl Setup {
         if let Some(name) = Cluster::context_name(&selection) {
             check_allowed(&name, &config)?;
         }
-        Ok((Cluster::connect(&selection).await?, config))
+        Ok((self.remember(Cluster::connect(&selection).await?), config))
+    }
+
+    fn remember(&self, cluster: Cluster) -> Cluster {
+        self.connected.replace(Some(cluster.clone()));
+        cluster
+    }
+
+    /// Removes what is left of the user's clusters that took themselves down, and says so. What cannot be removed now
+    /// can be by the next command.
+    pub(crate) async fn tidy(&self) {
+        let Some(cluster) = self.connected.take() else {
+            return;
+        };
+        let user = self.user();
+        let removing = remove_leftovers(&cluster, &user);
+        if let Ok(Ok(removed)) = tokio::time::timeout(TIDY, removing).await {
+            for name in removed {
+                self.printer.note(&format!(
+                    "note: autostop took down {name}; what was left of it is removed"
+                ));
+            }
+        }
     }
 
     fn select(

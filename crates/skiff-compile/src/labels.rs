@@ -22,6 +22,8 @@ pub const DISPLAY_NAME: &str = "skiff.dev/name";
 pub const LAUNCHING: &str = "skiff.dev/launching";
 /// Annotation of a pod: hash of the specification it was created from.
 pub const SPEC_HASH: &str = "skiff.dev/spec-hash";
+/// Annotation of the owner: when the cluster ends by itself, as JSON.
+pub const AUTOSTOP: &str = "skiff.dev/autostop";
 /// Type of the owner Secret.
 pub const OWNER_TYPE: &str = "skiff.dev/cluster";
 /// Key of the record within the owner Secret.
@@ -30,6 +32,8 @@ pub const RECORD_KEY: &str = "record.json";
 pub const NODES_KEY: &str = "nodes.json";
 /// Key of the cluster's key within the owner Secret: 64 hex digits.
 pub const CLUSTER_KEY: &str = "cluster.key";
+/// Key of the hooks and their variables within the owner Secret, where there are any: JSON.
+pub const HOOKS_KEY: &str = "hooks.json";
 /// Name of the container that runs the task.
 pub const TASK_CONTAINER: &str = "task";
 /// Name of the container that runs the Docker daemon.

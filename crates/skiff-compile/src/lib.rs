@@ -10,6 +10,7 @@ mod error;
 mod facts;
 mod fit;
 mod home;
+mod hooks;
 pub mod labels;
 mod metadata;
 mod names;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::{ClusterName, ClusterRecord, Input, Nodes, labels, metadata};
+use crate::{ClusterName, ClusterRecord, Input, Nodes, hooks, labels, metadata};
 
 pub(crate) fn owner(
     input: &Input<'_>,
@@ -29,6 +29,10 @@ pub(crate) fn owner(
     if !secrets.is_empty() {
         let json = serde_json::to_string(&secrets).expect("texts are always valid JSON");
         texts.insert(labels::SECRETS_KEY.to_owned(), json);
+    }
+    if let Some(hooks) = hooks::of(input.task) {
+        let json = serde_json::to_string(&hooks).expect("texts are always valid JSON");
+        texts.insert(labels::HOOKS_KEY.to_owned(), json);
     }
     Secret {
         metadata,

@@ -14,13 +14,13 @@ use skiff_proto::paths;
 
 use crate::container::{self, KEYS_VOLUME, PARTS_VOLUME, SHARED_VOLUME};
 use crate::{
-    Amounts, ClusterName, CompileError, Input, docker, home, labels, metadata, node_choice,
+    Amounts, ClusterName, CompileError, Input, docker, home, hooks, labels, metadata, node_choice,
 };
 use crate::{quantity, reserved};
 
 /// Name of the volume behind `/dev/shm`.
 const SHM_VOLUME: &str = "dshm";
-/// Seconds that the agent has to end its jobs when the pod is deleted.
+/// Seconds that the agent has to end its jobs when the pod is deleted, beyond those for hooks.
 pub(crate) const GRACE_SECONDS: i64 = 30;
 /// Mode of the agent's parts and of the key.
 const READ_ONLY: i32 = 0o444;
@@ -139,7 +139,9 @@ fn spec(input: &Input<'_>, cluster: &ClusterName, decisions: &Decisions) -> PodS
         // The agent ends with 0 when the cluster is down; after a crash it comes back.
         restart_policy: Some("OnFailure".to_owned()),
         service_account_name: input.config.service_account.clone(),
-        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        termination_grace_period_seconds: Some(
+            GRACE_SECONDS + hooks::preemption_seconds(input.task),
+        ),
         volumes: Some(volumes(input, cluster, decisions.amounts)),
         ..PodSpec::default()
     };
@@ -271,10 +273,20 @@ fn volumes(input: &Input<'_>, cluster: &ClusterName, amounts: Amounts) -> Vec<Vo
         }]),
         ..SecretProjection::default()
     };
+    // Where there are none, a later launch may bring some.
+    let hooks = SecretProjection {
+        name: cluster.to_string(),
+        items: Some(vec![KeyToPath {
+            key: labels::HOOKS_KEY.to_owned(),
+            path: labels::HOOKS_KEY.to_owned(),
+            ..KeyToPath::default()
+        }]),
+        optional: Some(true),
+    };
     vec![
         empty_dir(SHARED_VOLUME, EmptyDirVolumeSource::default()),
         projected(PARTS_VOLUME, parts),
-        projected(KEYS_VOLUME, [key]),
+        projected(KEYS_VOLUME, [key, hooks]),
         // What lies there counts as the container's memory: more than was asked for makes no sense.
         empty_dir(
             SHM_VOLUME,

@@ -1,9 +1,12 @@
 //! A Skiff cluster, as its owner Secret tells of it.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use skiff_compile::{ClusterName, ClusterRecord, NameError, Nodes, RecordError, labels};
 use skiff_kube::{ApiError, Cluster};
+use skiff_proto::{Autostop, HookEvent, Hooks};
 use thiserror::Error;
 
 use crate::User;
@@ -47,6 +50,32 @@ impl ClusterError {
     }
 }
 
+/// How long the hooks of a cluster may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HookLimits {
+    /// Before it is taken down.
+    pub down: Duration,
+    /// Before it is stopped.
+    pub stop: Duration,
+}
+
+impl HookLimits {
+    fn of(secret: &Secret) -> Self {
+        let data = secret.data.as_ref();
+        let hooks = data.and_then(|data| data.get(labels::HOOKS_KEY));
+        // What cannot be read, the agents cannot read either.
+        let hooks: Option<Hooks> = hooks.and_then(|json| serde_json::from_slice(&json.0).ok());
+        let limit = |event| {
+            let seconds = hooks.as_ref().map_or(0, |hooks| hooks.limit_s(event));
+            Duration::from_secs(seconds)
+        };
+        Self {
+            down: limit(HookEvent::Down),
+            stop: limit(HookEvent::Stop),
+        }
+    }
+}
+
 /// A cluster that exists.
 #[derive(Clone, Debug)]
 pub struct SkiffCluster {
@@ -60,6 +89,10 @@ pub struct SkiffCluster {
     pub launching: bool,
     /// Its last setup.
     pub(crate) preparation: Option<Preparation>,
+    /// When it ends by itself.
+    pub autostop: Option<Autostop>,
+    /// The hooks that its nodes run before it ends.
+    pub hooks: HookLimits,
     /// When it was launched.
     pub created: Option<Timestamp>,
 }
@@ -68,7 +101,11 @@ impl SkiffCluster {
     /// Reads an owner Secret.
     pub(crate) fn from_secret(secret: &Secret) -> Result<Self, RecordError> {
         let metadata = &secret.metadata;
+        let annotation = |key| metadata.annotations.as_ref().and_then(|all| all.get(key));
+        let autostop = annotation(labels::AUTOSTOP);
         Ok(Self {
+            autostop: autostop.and_then(|json| serde_json::from_str(json).ok()),
+            hooks: HookLimits::of(secret),
             id: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.clone().unwrap_or_default(),
             record: ClusterRecord::from_secret(secret)?,

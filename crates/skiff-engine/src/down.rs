@@ -17,7 +17,7 @@ use crate::nodes::{AT_A_TIME, wait_gone};
 use crate::provision::CONTAINERS;
 use crate::{Event, Reporter, User, agents};
 
-/// Time for the agent to end jobs and daemon: its own grace, and some.
+/// Time for the agent to end jobs and daemon: its own grace, and some; hooks have their own time.
 const LEAVE: Duration = Duration::from_secs(15);
 
 /// Why a cluster could not be taken down.
@@ -156,9 +156,19 @@ pub(crate) async fn remove_pods(
 ) -> Result<(), ApiError> {
     let own = format!("{}={}", labels::CLUSTER, skiff.id);
     let pods = cluster.list::<Pod>(&own).await?;
+    let hooks = match ending {
+        Ending::Down => skiff.hooks.down,
+        Ending::Stop => skiff.hooks.stop,
+    };
+    if !hooks.is_zero() {
+        reporter.event(Event::RunningHooks {
+            cluster: skiff.record.name.clone(),
+            limit: hooks,
+        });
+    }
     let removals = pods
         .iter()
-        .map(async |pod| remove_pod(cluster, pod, ending, reporter).await);
+        .map(async |pod| remove_pod(cluster, pod, (ending, hooks), reporter).await);
     stream::iter(removals)
         .buffer_unordered(AT_A_TIME)
         .try_collect()
@@ -168,14 +178,15 @@ pub(crate) async fn remove_pods(
 async fn remove_pod(
     cluster: &Cluster,
     pod: &Pod,
-    ending: Ending,
+    (ending, hooks): (Ending, Duration),
     reporter: &dyn Reporter,
 ) -> Result<(), ApiError> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let uid = pod.metadata.uid.as_deref();
     if observe(pod, CONTAINERS) == PodState::Running {
         // A dead agent is no obstacle: then the kubelet ends the pod.
-        let _ = timeout(LEAVE, leave(cluster, name, ending, has_native_sidecar(pod))).await;
+        let leaving = leave(cluster, name, ending, has_native_sidecar(pod));
+        let _ = timeout(LEAVE + hooks, leaving).await;
     }
     cluster.delete::<Pod>(name, uid).await?;
     if !wait_gone(cluster, name, uid).await {

@@ -66,6 +66,13 @@ pub enum Event {
         /// The cluster's display name.
         cluster: String,
     },
+    /// The hooks of a cluster run, on all of its nodes.
+    RunningHooks {
+        /// The cluster's display name.
+        cluster: String,
+        /// How long they may take.
+        limit: Duration,
+    },
     /// A cluster is being taken down.
     TakingDown {
         /// The cluster's display name.

@@ -7,6 +7,7 @@ use skiff_proto::{JobId, JobRecord};
 use skiff_schema::{DockerMode, KubernetesConfig, ProvisionTimeout, ResolvedTask};
 use thiserror::Error;
 
+use crate::autostop::{self, AutostopError};
 use crate::cluster::{ClusterError, SkiffCluster};
 use crate::follow::{FollowError, Outcome, Retries};
 use crate::job::{JobError, Submission, Submitted, see_through, submit};
@@ -103,6 +104,9 @@ pub enum LaunchError {
     /// The owner Secret cannot be had.
     #[error(transparent)]
     Owner(#[from] OwnerError),
+    /// It could not be said when the cluster ends by itself.
+    #[error(transparent)]
+    Autostop(#[from] AutostopError),
     /// A pod does not come up.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
@@ -153,6 +157,7 @@ impl LaunchError {
             Self::Differs { name, .. } => Some(format!(
                 "`skiff down {name}` first, or choose another name with `-c`"
             )),
+            Self::Autostop(error) => error.hint(),
             Self::Provision(error) => error.hint(),
             Self::Sync(error) => error.hint(),
             Self::Owner(OwnerError::Api(error)) => error.hint(),
@@ -336,6 +341,11 @@ async fn start(
         reused: prepared.existing.is_some(),
     });
     introduce(cluster, &nodes, reporter).await?;
+    // Before there is a job: whatever happens to this command from here on, the cluster ends in time.
+    if let Some(written) = &request.task.first().autostop {
+        let policy = autostop::policy(written);
+        autostop::set(cluster, plan.cluster.as_str(), Some(policy)).await?;
+    }
     let head = nodes.cluster().pod(0);
     let setup = match &request.task.setup {
         Some(setup) if !request.no_setup && !is_prepared(cluster, prepared).await => Some(setup),

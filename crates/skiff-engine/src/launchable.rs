@@ -187,15 +187,11 @@ impl Obstacles {
                 "leave it out: each cluster builds its own cache",
             );
         }
-        let hooks = task.config.to_json();
-        if hooks
-            .get("hooks")
-            .and_then(|hooks| hooks.as_array())
-            .is_some_and(|hooks| !hooks.is_empty())
-        {
+        let autostop = task.first().autostop.as_ref();
+        if autostop.is_some_and(|autostop| !autostop.down) {
             self.add(
-                "`config.hooks`: this version of Skiff runs no hooks when a cluster goes",
-                "leave them out, and do their work at the end of `run`",
+                "`resources.autostop` would stop the cluster, which has no home volume that would outlive its pods",
+                "`--down`, or `down: true` there, takes the cluster down instead",
             );
         }
     }
@@ -231,9 +227,6 @@ fn notes(task: &ResolvedTask) -> Vec<String> {
             listed(&ports),
             first.first
         ));
-    }
-    if resources.autostop.is_some() {
-        notes.push("autostop is not acted on yet: the cluster stays until `skiff down`".to_owned());
     }
     if resources.use_spot {
         notes.push("use_spot is not acted on yet: the pod may run on any node".to_owned());

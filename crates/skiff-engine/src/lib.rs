@@ -4,6 +4,7 @@
 //! It must not print, prompt, or read the environment.
 
 mod agents;
+mod autostop;
 mod cluster;
 mod connect;
 mod down;
@@ -15,6 +16,7 @@ mod job;
 mod launch;
 mod launchable;
 mod nodes;
+mod leftovers;
 mod owner;
 mod preparation;
 mod provision;
@@ -23,6 +25,7 @@ mod stop;
 mod submissions;
 mod sync;
 
+pub use autostop::{AutostopError, autostop};
 pub use cluster::{ClusterError, SkiffCluster};
 pub use connect::AgentError;
 pub use down::{DownError, Downed, down};
@@ -34,6 +37,7 @@ pub use job::{CancelTarget, ExecRequest, JobError, cancel, exec, logs, queue};
 pub use launch::{LaunchError, LaunchRequest, Launched, Prepared, launch, prepare};
 pub use launchable::{NotLaunchable, executable, launchable, only_task};
 pub use owner::OwnerError;
+pub use leftovers::remove_leftovers;
 pub use provision::ProvisionError;
 pub use skiff_wire::SessionError;
 pub use status::{ClusterState, ClusterStatus, NodeStatus, running_clusters, status};

@@ -68,21 +68,25 @@ pub(crate) async fn create(cluster: &Cluster, plan: &Plan) -> Result<Owner, Owne
         let Some(present) = cluster.get::<Secret>(name).await? else {
             continue;
         };
-        if launching(&present).is_some() && !is_stale(cluster, &present).await? {
+        if is_under_way(cluster, &present).await? {
             return Ok(Owner {
                 nodes: Nodes::from_secret(&present)?,
                 uid: present.metadata.uid.unwrap_or_default(),
                 joined: true,
             });
         }
+        let mut annotations = serde_json::json!({ labels::AUTOSTOP: null });
+        for (key, value) in plan.owner.metadata.annotations.iter().flatten() {
+            annotations[key] = value.clone().into();
+        }
         let patch = serde_json::json!({
             "metadata": {
-                "annotations": plan.owner.metadata.annotations,
+                "annotations": annotations,
                 // Of two that take over at the same time, one is told to look again.
                 "resourceVersion": present.metadata.resource_version,
             },
             // Secrets of an earlier launch that this one does not have.
-            "data": { labels::SECRETS_KEY: null },
+            "data": { labels::SECRETS_KEY: null, labels::HOOKS_KEY: null },
             "stringData": texts_for(plan, &present),
         });
         match cluster.patch::<Secret>(name, &patch).await {
@@ -117,14 +121,18 @@ pub(crate) async fn is_own(cluster: &Cluster, plan: &Plan) -> Result<bool, ApiEr
     Ok(present.is_some_and(|secret| launching(&secret) == launching(&plan.owner)))
 }
 
-/// Puts the secrets of a launch into the owner of a cluster that is up already.
+/// Puts the secrets and hooks of a launch into the owner of a cluster that is up already.
 pub(crate) async fn renew_secrets(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
     let texts = plan.owner.string_data.as_ref();
-    let secrets = texts.and_then(|texts| texts.get(labels::SECRETS_KEY));
-    let Some(secrets) = secrets else {
-        return Ok(());
-    };
-    let patch = serde_json::json!({ "stringData": { labels::SECRETS_KEY: secrets } });
+    let given = |key| texts.and_then(|texts| texts.get(key));
+    let mut patch = serde_json::json!({});
+    if let Some(secrets) = given(labels::SECRETS_KEY) {
+        patch["stringData"][labels::SECRETS_KEY] = secrets.clone().into();
+    }
+    match given(labels::HOOKS_KEY) {
+        Some(hooks) => patch["stringData"][labels::HOOKS_KEY] = hooks.clone().into(),
+        None => patch["data"][labels::HOOKS_KEY] = serde_json::Value::Null,
+    }
     let name = plan.cluster.as_str();
     cluster.patch::<Secret>(name, &patch).await.map(drop)
 }
@@ -150,6 +158,11 @@ fn launching(secret: &Secret) -> Option<&str> {
         .as_ref()?
         .get(labels::LAUNCHING)
         .map(String::as_str)
+}
+
+/// Whether somebody is launching the cluster.
+pub(crate) async fn is_under_way(cluster: &Cluster, secret: &Secret) -> Result<bool, ApiError> {
+    Ok(launching(secret).is_some() && !is_stale(cluster, secret).await?)
 }
 
 /// Whether nobody has changed the Secret for so long that the launch which marked it is dead. By the API server's clock

@@ -6,9 +6,11 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 use skiff_compile::labels;
 use skiff_kube::{ApiError, Cluster, PodState, Waiting, last_restart, observe};
+use skiff_proto::{Autostop, WaitFor};
 
 use crate::User;
 use crate::cluster::{SkiffCluster, list, selector};
+use crate::leftovers::taken_down;
 use crate::provision::CONTAINERS;
 
 /// A cluster's state, in SkyPilot's words.
@@ -21,6 +23,8 @@ pub enum ClusterState {
     Up,
     /// Its pods are gone and its homes are kept.
     Stopped,
+    /// It took itself down; what is left of it is about to be removed.
+    Down,
 }
 
 impl fmt::Display for ClusterState {
@@ -29,6 +33,7 @@ impl fmt::Display for ClusterState {
             Self::Init => "INIT",
             Self::Up => "UP",
             Self::Stopped => "STOPPED",
+            Self::Down => "DOWN",
         })
     }
 }
@@ -124,6 +129,8 @@ fn judge<'a>(cluster: SkiffCluster, pod_of: impl Fn(u32) -> Option<&'a Pod>) -> 
     let (state, why) = if nodes.iter().all(|node| node.up) {
         let mut told = nodes.iter().filter(|node| node.reason.is_some());
         (ClusterState::Up, told.next().map(|node| node.told(count)))
+    } else if let Some(autostop) = pod_of(0).and_then(taken_down) {
+        (ClusterState::Down, Some(idleness(&autostop)))
     } else if has_homes && nodes.iter().all(|node| node.ended) {
         let name = &cluster.record.name;
         let why = format!("it was stopped: `skiff start {name}` starts it");
@@ -190,6 +197,17 @@ impl NodeStatus {
             reason
         } else {
             format!("{}: {reason}", self.name)
+        }
+    }
+}
+
+/// Why a cluster is no more.
+fn idleness(autostop: &Autostop) -> String {
+    let time = autostop.time();
+    match autostop.wait_for {
+        WaitFor::None => format!("autostop took it down after {time}"),
+        WaitFor::Jobs | WaitFor::JobsAndSsh => {
+            format!("autostop took it down after {time} without work")
         }
     }
 }

@@ -93,6 +93,23 @@ impl Cluster {
         }
     }
 
+    /// Every object that a label selector and a field selector match.
+    pub async fn list_where<K: Kind>(
+        &self,
+        labels: &str,
+        fields: &str,
+    ) -> Result<Vec<K>, ApiError> {
+        let params = ListParams::default().labels(labels).fields(fields);
+        match within(READ, self.api().list(&params)).await {
+            Ok(list) => Ok(list.items),
+            Err(error) => Err(self.failed(
+                "list",
+                format!("{}s in {}", K::WORD, self.namespace),
+                &error,
+            )),
+        }
+    }
+
     /// What a label selector matches, by name and labels only.
     pub async fn list_metadata<K: Kind>(&self, labels: &str) -> Result<Vec<ObjectMeta>, ApiError> {
         let params = ListParams::default().labels(labels);
@@ -155,19 +172,40 @@ impl Cluster {
 
     /// Deletes an object; with a uid, only that very one. True where it was there.
     pub async fn delete<K: Kind>(&self, name: &str, uid: Option<&str>) -> Result<bool, ApiError> {
-        let mut params = DeleteParams::default();
-        if let Some(uid) = uid {
-            params.preconditions = Some(Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
-            });
-        }
+        let only = uid.map(|uid| Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        });
+        self.delete_only::<K>(name, only).await
+    }
+
+    /// Deletes an object unless it has changed since it was read. True where it was there, unchanged.
+    pub async fn delete_unchanged<K: Kind>(&self, object: &K) -> Result<bool, ApiError> {
+        let metadata = object.metadata();
+        let only = Preconditions {
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+        };
+        let name = metadata.name.as_deref().unwrap_or_default();
+        self.delete_only::<K>(name, Some(only)).await
+    }
+
+    async fn delete_only<K: Kind>(
+        &self,
+        name: &str,
+        only: Option<Preconditions>,
+    ) -> Result<bool, ApiError> {
+        let is_bound = only.is_some();
+        let params = DeleteParams {
+            preconditions: only,
+            ..DeleteParams::default()
+        };
         match within(WRITE, self.api::<K>().delete(name, &params)).await {
             Ok(_) => Ok(true),
             Err(error) => {
                 let error = self.failed("delete", self.object::<K>(name), &error);
                 // Another object of this name is there now: the one that was meant is gone.
-                if error.is_not_found() || (uid.is_some() && error.is_conflict()) {
+                if error.is_not_found() || (is_bound && error.is_conflict()) {
                     Ok(false)
                 } else {
                     Err(error)

@@ -31,7 +31,7 @@ pub mod yaml;
 pub use check::Remark;
 pub use config::{
     AllowedContexts, AllowedNodes, CONFIG, Config, ConfigEntry, ConfigLayer, CustomMetadata,
-    HomeVolume, Images, KubernetesConfig, Origin, TASK_CONFIG, TaskConfig, Warning,
+    HomeVolume, Images, KubernetesConfig, Origin, TASK_CONFIG, TaskConfig, TaskHook, Warning,
 };
 pub use faults::{Fault, Faults};
 pub use file::{FileKind, JOB_GROUP, JobGroup, PIPELINE, TaskFile, TerminationDelay};

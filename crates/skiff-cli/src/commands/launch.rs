@@ -8,6 +8,7 @@ use skiff_schema::{Infra, ResolvedTask};
 
 use crate::agent::agents;
 use crate::attempts::Attempts;
+use crate::autostop_args::AutostopArgs;
 use crate::candidates::{self, Candidate};
 use crate::commands::{conclude, target};
 use crate::error::CommandError;
@@ -45,10 +46,13 @@ pub(crate) struct LaunchArgs {
     yes: bool,
     #[command(flatten)]
     task: TaskArgs,
+    #[command(flatten)]
+    autostop: AutostopArgs,
 }
 
 pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
-    let task = args.task.resolve(args.priority.as_deref())?;
+    let mut task = args.task.resolve(args.priority.as_deref())?;
+    args.autostop.apply(&mut task);
     let agents = agents()?;
     let user = setup.user();
     let name = args.cluster.unwrap_or_else(|| made_up_name(&user.name));

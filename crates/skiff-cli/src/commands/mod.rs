@@ -1,5 +1,6 @@
 //! The commands, one file each: arguments in, use case called, result printed.
 
+pub(crate) mod autostop;
 pub(crate) mod cancel;
 pub(crate) mod completion;
 pub(crate) mod config;
@@ -43,6 +44,9 @@ pub(crate) async fn run(
         ClusterCommand::Stop(args) => until_interrupted(setup, stop::run(args, setup)).await,
         ClusterCommand::Queue(args) => until_interrupted(setup, queue::run(args, setup)).await,
         ClusterCommand::Status(args) => until_interrupted(setup, status::run(args, setup)).await,
+        ClusterCommand::Autostop(args) => {
+            until_interrupted(setup, autostop::run(args, setup)).await
+        }
         ClusterCommand::Cancel(args) => until_interrupted(setup, cancel::run(args, setup)).await,
         ClusterCommand::Down(args) => until_interrupted(setup, down::run(args, setup)).await,
         ClusterCommand::Render(args) => until_interrupted(setup, render::run(args, setup)).await,

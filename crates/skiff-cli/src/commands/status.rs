@@ -124,21 +124,31 @@ fn row(status: &ClusterStatus, args: &StatusArgs, context: &str) -> Vec<String> 
         format!("Kubernetes ({context})"),
         record.resources.clone(),
         status.state.to_string(),
-        "-".to_owned(),
+        or_dash(
+            status
+                .cluster
+                .autostop
+                .as_ref()
+                .map(ToString::to_string)
+                .as_ref(),
+        ),
         ago(age),
     ];
     if args.all_users {
         row.insert(1, record.user.clone());
     }
     if args.verbose {
-        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         row.extend([
-            or_dash(&status.head_ip),
+            or_dash(status.head_ip.as_ref()),
             record.command.clone(),
-            or_dash(&status.why),
+            or_dash(status.why.as_ref()),
         ]);
     }
     row
+}
+
+fn or_dash(text: Option<&String>) -> String {
+    text.cloned().unwrap_or_else(|| "-".to_owned())
 }
 
 fn as_json(status: &ClusterStatus, context: &str) -> serde_json::Value {
@@ -153,6 +163,11 @@ fn as_json(status: &ClusterStatus, context: &str) -> serde_json::Value {
         "image": record.image,
         "docker": record.docker,
         "user": record.user,
+        "autostop": status.cluster.autostop.map(|policy| json!({
+            "idle_minutes": policy.idle_ms / 60_000,
+            "down": policy.down,
+            "wait_for": policy.wait_for,
+        })),
         "command": record.command,
         "launched_at": status.cluster.created.map(|created| created.to_string()),
         "kubernetes_name": status.cluster.id,

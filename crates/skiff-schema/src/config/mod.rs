@@ -21,7 +21,7 @@ pub use self::language::{CONFIG, TASK_CONFIG};
 pub use self::layer::{ConfigLayer, Warning};
 pub use self::listing::{ConfigEntry, Origin};
 pub use self::section::{AllowedNodes, CustomMetadata, HomeVolume, Images, KubernetesConfig};
-pub use self::task::TaskConfig;
+pub use self::task::{TaskConfig, TaskHook};
 
 /// All layers merged.
 #[derive(Clone, Debug)]

@@ -12,6 +12,43 @@ use crate::yaml::{Node, Value};
 /// The most hooks that a task may have.
 const MOST_HOOKS: usize = 32;
 
+/// Seconds that a hook may take, where it does not say.
+const HOOK_SECONDS: u64 = 3600;
+/// What hooks may run before.
+pub(super) const HOOK_EVENTS: [&str; 3] = ["stop", "preemption", "down"];
+
+/// A script that runs before the cluster ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskHook {
+    /// Shell text.
+    pub run: String,
+    /// Before what: `stop`, `preemption`, `down`; never empty.
+    pub events: Vec<String>,
+    /// Seconds that it may take.
+    pub timeout_s: u64,
+}
+
+fn hook(fields: View<'_>) -> TaskHook {
+    let mut events: Vec<String> = match fields.get("events").map(|events| &events.value) {
+        Some(Value::Sequence(items)) => items
+            .iter()
+            .map(|item| item.value.to_python_string().to_lowercase())
+            .collect(),
+        _ => Vec::new(),
+    };
+    if events.is_empty() {
+        events = HOOK_EVENTS.map(str::to_owned).to_vec();
+    }
+    let timeout = fields.integer("timeout");
+    TaskHook {
+        run: fields.scalar("run").unwrap_or_default(),
+        events,
+        timeout_s: timeout
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .unwrap_or(HOOK_SECONDS),
+    }
+}
+
 /// What a task's own `config` changes of the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskConfig {
@@ -44,6 +81,18 @@ impl TaskConfig {
     /// As written; nothing where it is not.
     pub fn to_json(&self) -> Json {
         self.tree.as_ref().map_or(Json::Null, json::of_node)
+    }
+
+    /// The scripts that run before the cluster ends, in the order in which they run.
+    pub fn hooks(&self) -> Vec<TaskHook> {
+        let hooks = self
+            .tree
+            .as_ref()
+            .and_then(|tree| View::of(tree).get("hooks"));
+        let Some(Value::Sequence(items)) = hooks.map(|hooks| &hooks.value) else {
+            return Vec::new();
+        };
+        items.iter().map(|item| hook(View::of(item))).collect()
     }
 
     pub(super) fn kubernetes(&self) -> Option<&Node> {

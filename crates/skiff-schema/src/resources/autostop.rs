@@ -33,7 +33,7 @@ pub(super) static AUTOSTOP: Record = Record {
         Field::new(
             "down",
             Form::Bool,
-            "Whether the cluster is removed: on Kubernetes there is no stopping",
+            "Whether the cluster is taken down; else it is stopped, for which it needs a home volume",
         )
         .default("false")
         .example("down: true"),

@@ -1,9 +1,9 @@
 //! The language of a task's own `config`: what it may change of the configuration, and hooks.
 
 use crate::config::notations::HOOK;
+use crate::config::task::HOOK_EVENTS;
 use crate::grammar::{Field, Form, Record};
 
-use super::NOT_YET;
 use super::elsewhere::{ALONE, DOCKER, GCP, NO_WORKSPACES, NVIDIA_GPUS, SECTION, VAST};
 use super::kubernetes::{
     CUSTOM_METADATA_FIELD, ENABLE_DOCKER, HOME_VOLUME_FIELD, POD_CONFIG, PROVISION_TIMEOUT,
@@ -25,8 +25,7 @@ pub static TASK_CONFIG: Record = Record {
             Form::List(&Form::Record(&HOOK_RECORD)),
             "Scripts that run when the cluster ends, at most 32",
         )
-        .example("hooks: [{run: ./save-state.sh, events: [preemption]}]")
-        .ignored(NOT_YET),
+        .example("hooks: [{run: ./save-state.sh, events: [preemption]}]"),
         DOCKER,
         NVIDIA_GPUS,
         Field::new(
@@ -78,7 +77,7 @@ static HOOK_RECORD: Record = Record {
         .required(),
         Field::new(
             "events",
-            Form::List(&Form::Word(&["stop", "preemption", "down"])),
+            Form::List(&Form::Word(&HOOK_EVENTS)),
             "When it runs: before the cluster is stopped, taken away, or taken down",
         )
         .default("all of them")

@@ -1,0 +1,110 @@
+//! `skiff autostop`
+
+use clap::Args;
+use skiff_engine::{Downed, autostop};
+use skiff_proto::{Autostop, WaitFor};
+
+use crate::autostop_args::WaitForArg;
+use crate::error::CommandError;
+use crate::setup::Setup;
+
+/// Minutes where nothing is said, as in `sky autostop`.
+const USUAL: u64 = 5;
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(
+    after_help = "The cluster itself watches the time: this machine need not stay on.\n\n\
+    Examples:\n  skiff autostop dev -i 30 --down    take `dev` down after 30 minutes without work\n  \
+    skiff autostop dev -i 120 --down --wait-for none\n                                     \
+    …in 2 hours, whatever runs then\n  skiff autostop dev --cancel        keep it until `skiff down`"
+)]
+pub(crate) struct AutostopArgs {
+    /// Names of clusters, or globs such as `'dev*'`
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    clusters: Vec<String>,
+    /// All of your clusters
+    #[arg(short, long)]
+    all: bool,
+    /// Minutes without work, counted from now; 5 where none are given; less than 0: never
+    #[arg(
+        short,
+        long,
+        value_name = "MINUTES",
+        allow_negative_numbers = true,
+        conflicts_with = "cancel"
+    )]
+    idle_minutes: Option<i64>,
+    /// Take the cluster down; else it is stopped
+    #[arg(long, conflicts_with = "cancel")]
+    down: bool,
+    /// What counts as work: jobs and SSH sessions, where nothing is given
+    #[arg(long, value_enum, conflicts_with = "cancel")]
+    wait_for: Option<WaitForArg>,
+    /// Let the cluster never end by itself
+    #[arg(long)]
+    cancel: bool,
+    /// Do not ask; this command never does
+    #[arg(short, long, hide = true)]
+    yes: bool,
+}
+
+pub(crate) async fn run(args: AutostopArgs, setup: &Setup) -> Result<(), CommandError> {
+    let (cluster, _) = setup.connect(None).await?;
+    let user = setup.user();
+    let policy = args.policy();
+    let patterns = if args.all {
+        vec!["*".to_owned()]
+    } else {
+        args.clusters
+    };
+    let found = Downed::find(&cluster, &user, &patterns).await?;
+    for skiff in &found.clusters {
+        let name = &skiff.record.name;
+        autostop(&cluster, &user, name, policy).await?;
+        setup.printer.note(&match policy {
+            None => format!("✓ Cluster {name} stays until `skiff down {name}`."),
+            Some(policy) => format!("✓ Cluster {name} {}.", fate(&policy)),
+        });
+    }
+    if found.clusters.is_empty() && args.all {
+        setup.printer.note("There is no cluster.");
+    }
+    if let ([missing, ..], false) = (found.unmatched.as_slice(), args.all) {
+        return Err(CommandError::failure(
+            format!(
+                "there is no cluster `{missing}` in namespace {} of context {}",
+                cluster.namespace, cluster.context
+            ),
+            Some("`skiff status` lists your clusters".to_owned()),
+        ));
+    }
+    Ok(())
+}
+
+impl AutostopArgs {
+    fn policy(&self) -> Option<Autostop> {
+        let minutes = match self.idle_minutes {
+            _ if self.cancel => return None,
+            None => USUAL,
+            Some(minutes) => u64::try_from(minutes).ok()?.max(1),
+        };
+        let wait_for = self.wait_for.map(WaitFor::from).unwrap_or_default();
+        Some(Autostop::after_minutes(minutes, self.down, wait_for))
+    }
+}
+
+/// What will become of a cluster.
+fn fate(policy: &Autostop) -> String {
+    let end = if policy.down {
+        "is taken down"
+    } else {
+        "is stopped"
+    };
+    let time = policy.time();
+    match policy.wait_for {
+        WaitFor::JobsAndSsh => format!("{end} after {time} without jobs and SSH sessions"),
+        WaitFor::Jobs => format!("{end} after {time} without jobs"),
+        WaitFor::None => format!("{end} in {time}, whatever runs then"),
+    }
+}
