@@ -13,6 +13,7 @@ macro_rules! help {
 
 help! {
     help_of_skiff: ;
+    help_of_autostop: "autostop";
     help_of_cancel: "cancel";
     help_of_completion: "completion";
     help_of_config: "config";

@@ -59,7 +59,7 @@ refusals! {
     a_git_workdir_is_refused: "workdir: {url: 'https://example.com/x.git', ref: main}\nrun: echo\n";
     secrets_that_a_server_keeps_are_refused: "secrets: {TOKEN: null, OTHER: null}\nrun: echo\n";
     docker_without_privileges_is_refused: "config: {kubernetes: {enable_docker: BUILD}}\nrun: docker build .\n";
-    hooks_are_refused: "config: {hooks: [{run: ./save.sh}]}\nrun: echo\n";
+    a_stop_for_idleness_is_refused: "resources: {autostop: 10}\nrun: echo\n";
     all_obstacles_are_told_at_once: "\
 resources: {accelerators: A100}
 file_mounts: {/a: s3://a, /b: s3://b, /c: s3://c, /d: s3://d, /e: s3://e}
@@ -85,7 +85,6 @@ resources:
   ports: [8080, 9000-9010]
   use_spot: true
   network_tier: best
-  autostop: {idle_minutes: 10, down: true}
 inputs: {s3://bucket: 10}
 run: echo
 ";

@@ -177,14 +177,13 @@ async fn what_kubernetes_has_no_use_for_is_told_and_the_task_runs() {
     with_namespace(async |namespace| {
         namespace.write(
             "task.yaml",
-            "resources: {ports: 8080, autostop: {idle_minutes: 5, down: true}}\ninputs: {s3://bucket: 10}\nrun: echo it runs\n",
+            "resources: {ports: 8080}\ninputs: {s3://bucket: 10}\nrun: echo it runs\n",
         );
         let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
         launched
             .says(") it runs")
             .notes("note: ignored on Kubernetes: inputs (")
-            .notes("note: ports are not opened yet (8080)")
-            .notes("note: autostop is not acted on yet");
+            .notes("note: ports are not opened yet (8080)");
     })
     .await;
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::panic, reason = "a test fails by a panic")]
 
 mod admission;
+mod autostop;
 mod capacity;
 mod clusters;
 mod death;
