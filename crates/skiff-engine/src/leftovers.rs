@@ -36,7 +36,9 @@ pub async fn remove_leftovers(cluster: &Cluster, user: &User) -> Result<Vec<Stri
         };
         // The owner first, as it was seen: a launch that has taken it over since has changed it. Its death would do for
         // the rest, which the control plane removes; only not at once.
-        if owner::is_under_way(cluster, &secret).await? || !cluster.delete_unchanged(&secret).await? {
+        if owner::is_under_way(cluster, &secret).await?
+            || !cluster.delete_unchanged(&secret).await?
+        {
             continue;
         }
         for pod in pods
