@@ -200,6 +200,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         home: surroundings.home.clone(),
         boot: surroundings.boot.clone(),
         syncs: Turns::default(),
+        nodes: nodes.clone(),
         layout: layout.clone(),
         nodes: nodes.clone(),
         stages: stages.clone(),

@@ -43,7 +43,12 @@ impl AgentError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Api(error) => error.is_transient(),
-            Self::Session { source, .. } => matches!(source, SessionError::Lost(_)),
+            Self::Session { source, .. } => match source {
+                SessionError::Lost(_) => true,
+                // It comes back, or its cluster is at an end, which the pods tell.
+                SessionError::Refused(fault) => fault.kind == FaultKind::NodeLost,
+                _ => false,
+            },
         }
     }
 

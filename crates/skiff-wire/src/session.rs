@@ -244,6 +244,15 @@ impl Call {
         self.send_frame(Frame::End(self.id)).await
     }
 
+    /// Tells the agent that this request's answer is of no use any more, as soon as that can be sent.
+    pub fn cancel(&self) -> impl Future<Output = ()> + use<> {
+        let (outgoing, id) = (self.outgoing.clone(), self.id);
+        async move {
+            // A connection that has ended has ended its requests.
+            let _ = outgoing.send(Frame::Cancel(id)).await;
+        }
+    }
+
     /// Allows the agent to send so many bytes more.
     pub async fn credit(&self, bytes: usize) -> Result<(), SessionError> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

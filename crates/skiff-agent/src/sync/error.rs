@@ -45,6 +45,12 @@ pub(crate) enum SyncError {
     /// The disk did not take something.
     #[error("cannot write {0:?} in the pod")]
     Write(PathBuf, #[source] io::Error),
+    /// A worker refused what this node took.
+    #[error("{0}: {1}")]
+    Node(String, Fault),
+    /// A worker is not there.
+    #[error("{0} does not take part in the sync: {1}")]
+    NodeLost(String, String),
     /// The place of a mount cannot be had.
     #[error("cannot put anything at {0:?} in the pod: {1}")]
     Destination(PathBuf, String),
@@ -61,6 +67,8 @@ impl SyncError {
         let kind = match self {
             Self::Broken => return None,
             Self::Write(_, source) if fault::is_full(source) => FaultKind::DiskFull,
+            Self::Node(_, fault) => fault.kind,
+            Self::NodeLost(..) => FaultKind::NodeLost,
             Self::Content(_) | Self::Overtaken => FaultKind::Changed,
             Self::Read(..) | Self::Write(..) => FaultKind::System,
             Self::Malformed(_)

@@ -1,11 +1,12 @@
 //! Brings a client's trees of files to their places: all of a tree, or nothing.
 //!
 //! The client's bytes are handed to a thread that works on the disk (`work.rs`), piece by piece: neither a large manifest
-//! nor a large file is ever in memory.
+//! nor a large file is ever in memory. The head passes the same bytes on to the workers (`fleet.rs`).
 
 mod compare;
 mod content;
 mod error;
+mod fleet;
 mod manifest;
 mod mounts;
 mod place;
@@ -25,6 +26,7 @@ use crate::connection::{Piece, Reply, Upload};
 use crate::layout::Layout;
 use crate::server::Service;
 use error::SyncError;
+use fleet::Fleet;
 use turns::Turn;
 pub(crate) use turns::Turns;
 pub(crate) use work::Order;
@@ -49,9 +51,9 @@ pub(crate) async fn receive(
     reply: &Reply,
     service: &Service,
 ) -> Option<Result<(), Fault>> {
-    let turn = service.syncs.begin(name).await;
+    let turn = service.syncs.begin(name.clone()).await;
     let mut displaced = turn.displaced();
-    let carrying_out = carry_out(order, upload, reply, service, turn);
+    let carrying_out = carry_out(&name, order, upload, reply, service, turn);
     let result = tokio::select! {
         result = carrying_out => result,
         () = displaced.wait() => return None,
@@ -63,6 +65,7 @@ pub(crate) async fn receive(
 }
 
 async fn carry_out(
+    name: &str,
     order: Order,
     mut upload: Upload,
     reply: &Reply,
@@ -70,14 +73,19 @@ async fn carry_out(
     turn: Turn,
 ) -> Result<(), SyncError> {
     let manifest = order.manifest;
+    let mut fleet = Fleet::start(&service.nodes, name, &order).await?;
     let mut disk = Disk::start(order, service, turn);
-    if disk.forward(&mut upload, Some(manifest)).await?
-        && let Some(needs) = disk.needs().await
+    if disk
+        .forward(&mut upload, &mut fleet, Some(manifest))
+        .await?
+        && let Some(own) = disk.needs().await
     {
-        tell(reply, &needs).await?;
-        disk.forward(&mut upload, None).await?;
+        tell(reply, &fleet.needs(own).await?).await?;
+        disk.forward(&mut upload, &mut fleet, None).await?;
     }
     let (staged, turn) = disk.end().await?;
+    // The head is the last: what it has, all have.
+    fleet.end().await?;
     let _placing = service.syncs.placing().await;
     // It goes on to its end even where the client goes now.
     blocking(move || {
@@ -124,21 +132,19 @@ impl Disk {
     async fn forward(
         &mut self,
         upload: &mut Upload,
+        fleet: &mut Fleet,
         limit: Option<u64>,
     ) -> Result<bool, SyncError> {
         let mut handed_over = 0;
         while limit.is_none_or(|limit| handed_over < limit) {
             let piece = upload.next().await.ok_or(SyncError::Broken)?;
-            let length = match &piece {
-                Piece::Data(bytes) => bytes.len(),
-                Piece::End => 0,
+            let Piece::Data(bytes) = &piece else {
+                return Ok(self.pieces.send(piece).await.is_ok());
             };
-            let is_end = matches!(piece, Piece::End);
+            fleet.send(bytes).await?;
+            let length = bytes.len();
             if self.pieces.send(piece).await.is_err() {
                 return Ok(false);
-            }
-            if is_end {
-                return Ok(true);
             }
             upload.consumed(length).await;
             handed_over += length as u64;
