@@ -46,6 +46,8 @@ pub(crate) enum ClusterCommand {
     Launch(commands::launch::LaunchArgs),
     /// Run a task or command on an existing cluster: syncs the workdir, leaves setup out
     Exec(commands::exec::ExecArgs),
+    /// Open a shell on a node, or run a command there, with the system's ssh
+    Ssh(commands::ssh::SshArgs),
     /// Show a job's output
     Logs(commands::logs::LogsArgs),
     /// Show a cluster's jobs

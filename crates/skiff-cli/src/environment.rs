@@ -1,6 +1,6 @@
 //! Every environment variable that Skiff reads, read once at the start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use skiff_engine::Machine;
 
@@ -33,6 +33,10 @@ pub(crate) struct Environment {
     pub(crate) git_token: Option<Password>,
     /// `GIT_SSH_KEY_PATH`: the key for git workdirs behind SSH.
     pub(crate) git_ssh_key: Option<PathBuf>,
+    /// `KUBECONFIG`, else the usual file where it is there; paths made absolute.
+    pub(crate) kubeconfig: Option<String>,
+    /// `SKIFF_NO_SSH_CONFIG`: leave `~/.ssh/config` alone.
+    pub(crate) no_ssh_config: bool,
     /// `SKIFF_LOG`: a filter for diagnostics, such as `debug`.
     pub(crate) log: Option<String>,
 }
@@ -48,7 +52,7 @@ impl Environment {
         let home = path("HOME").unwrap_or_else(|| PathBuf::from("/"));
         Self {
             skiff_home: path("SKIFF_HOME").unwrap_or_else(|| home.join(".skiff")),
-            home,
+            home: home.clone(),
             user: text("USER")
                 .or_else(|| text("LOGNAME"))
                 .unwrap_or_else(name_of_user),
@@ -57,6 +61,10 @@ impl Environment {
             project_config: path("SKYPILOT_PROJECT_CONFIG"),
             git_token: text("GIT_TOKEN").map(Password),
             git_ssh_key: path("GIT_SSH_KEY_PATH"),
+            kubeconfig: path("KUBECONFIG")
+                .or_else(|| Some(home.join(".kube/config")).filter(|usual| usual.exists()))
+                .and_then(|paths| absolute(&paths)),
+            no_ssh_config: text("SKIFF_NO_SSH_CONFIG").is_some(),
             log: text("SKIFF_LOG"),
         }
     }
@@ -70,6 +78,12 @@ impl Environment {
             git_ssh_key: self.git_ssh_key.clone(),
         }
     }
+}
+
+/// The same list of paths, as it is understood from any folder.
+fn absolute(paths: &Path) -> Option<String> {
+    let paths = std::env::split_paths(paths).filter_map(|path| std::path::absolute(path).ok());
+    std::env::join_paths(paths).ok()?.into_string().ok()
 }
 
 /// The name that `/etc/passwd` gives this process' user, or its number.

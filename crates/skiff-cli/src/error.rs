@@ -61,6 +61,7 @@ hinted!(
     skiff_engine::AutostopError,
     skiff_engine::DownError,
     skiff_engine::NotLaunchable,
+    skiff_engine::SshError,
     skiff_kube::ApiError,
     skiff_kube::ContextError,
     skiff_local::DownError,

@@ -15,6 +15,7 @@ mod printer;
 mod progress;
 mod resource_args;
 mod setup;
+mod ssh_config;
 mod table;
 mod task_args;
 mod variables;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use skiff_engine::{Event, Reporter};
+use tokio::sync::Notify;
 
 use crate::printer::Printer;
 use crate::table::duration;
@@ -17,10 +18,14 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     printer: Printer,
     state: Mutex<State>,
+    /// Notified when a pod runs, and when none will.
+    settled: Notify,
 }
 
 #[derive(Default)]
 struct State {
+    /// Whether a pod runs.
+    is_up: bool,
     spinner: Option<ProgressBar>,
     /// Whether the loss of the connection has been told.
     disconnected: bool,
@@ -45,6 +50,7 @@ impl Progress {
         Self {
             printer,
             state: Mutex::default(),
+            settled: Notify::new(),
         }
     }
 
@@ -53,6 +59,18 @@ impl Progress {
         if let Some(spinner) = self.lock().spinner.take() {
             spinner.finish_and_clear();
         }
+    }
+
+    /// Waits until the cluster's pod runs; false where it will not.
+    pub(crate) async fn is_up(&self) -> bool {
+        self.settled.notified().await;
+        self.lock().is_up
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn end(&self) {
+        self.clear();
+        self.settled.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -91,6 +109,10 @@ impl Drop for Progress {
 
 impl Reporter for Progress {
     fn event(&self, event: Event) {
+        if matches!(event, Event::PodUp { .. }) {
+            self.lock().is_up = true;
+            self.settled.notify_one();
+        }
         match event {
             Event::Note(text) => self.done(&format!("note: {text}")),
             Event::Creating { cluster } => self.busy(format!("Launching {cluster}")),

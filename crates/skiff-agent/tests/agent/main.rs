@@ -16,6 +16,7 @@ mod nodes;
 mod recovery;
 mod round_trips;
 mod slots;
+mod ssh;
 mod support;
 mod syncs;
 mod templates;

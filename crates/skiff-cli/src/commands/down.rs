@@ -4,6 +4,7 @@ use clap::Args;
 use skiff_engine::{Downed, down};
 use skiff_kube::Cluster;
 
+use crate::commands::ssh::forget;
 use crate::error::CommandError;
 use crate::setup::Setup;
 
@@ -42,6 +43,7 @@ pub(crate) async fn run(args: DownArgs, setup: &Setup) -> Result<(), CommandErro
         let result = down(&cluster, skiff, &progress).await;
         progress.clear();
         if result.is_ok() {
+            forget(&cluster, skiff, setup);
             setup
                 .printer
                 .note(&format!("✓ Cluster {} is down.", skiff.record.name));

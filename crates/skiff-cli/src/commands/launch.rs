@@ -10,6 +10,7 @@ use crate::agent::agents;
 use crate::attempts::Attempts;
 use crate::autostop_args::AutostopArgs;
 use crate::candidates::{self, Candidate};
+use crate::commands::ssh::announce;
 use crate::commands::{conclude, target};
 use crate::error::CommandError;
 use crate::setup::Setup;
@@ -104,8 +105,13 @@ pub(crate) async fn run(args: LaunchArgs, setup: &Setup) -> Result<ExitStatus, C
         }
         is_confirmed = true;
         let progress = setup.progress();
-        let launched = launch(&cluster, &prepared, &setup.interrupt, &progress).await;
-        progress.clear();
+        let launching = async {
+            let launched = launch(&cluster, &prepared, &setup.interrupt, &progress).await;
+            progress.end();
+            launched
+        };
+        let announcing = announce(&cluster, &name, setup, &progress);
+        let (launched, ()) = futures::join!(Box::pin(launching), Box::pin(announcing));
         match launched {
             Ok(launched) => break (cluster, launched),
             Err(error) if error.is_unavailable() => attempts.failed(index, error.into()).await?,
@@ -182,6 +188,7 @@ fn useful_commands(target: &str, job: Option<u64>) -> String {
             "├── Cancel the job:        skiff cancel {target} {job}"
         ));
     }
+    lines.push(format!("├── Open a shell:          skiff ssh {target}"));
     lines.push(format!("├── See the job queue:     skiff queue {target}"));
     lines.push(format!(
         "├── Run another job:       skiff exec {target} COMMAND"

@@ -11,6 +11,7 @@ pub(crate) mod local;
 pub(crate) mod logs;
 pub(crate) mod queue;
 pub(crate) mod render;
+pub(crate) mod ssh;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
@@ -38,6 +39,7 @@ pub(crate) async fn run(
         ClusterCommand::Local(args) => Box::pin(local::run(args, setup))
             .await
             .map(|()| ExitStatus::Success),
+        ClusterCommand::Ssh(args) => Box::pin(ssh::run(args, setup)).await,
         ClusterCommand::Start(args) => Box::pin(start::run(args, setup))
             .await
             .map(|()| ExitStatus::Success),

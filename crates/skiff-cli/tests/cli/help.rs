@@ -29,6 +29,7 @@ help! {
     help_of_logs: "logs";
     help_of_queue: "queue";
     help_of_render: "render";
+    help_of_ssh: "ssh";
     help_of_status: "status";
     help_of_task: "task";
     help_of_task_check: "task" "check";
