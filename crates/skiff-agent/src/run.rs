@@ -201,7 +201,6 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         boot: surroundings.boot.clone(),
         syncs: Turns::default(),
         nodes: nodes.clone(),
-        nodes: nodes.clone(),
         stages: stages.clone(),
         docker_gate: docker_gate.clone(),
         docker,
