@@ -201,6 +201,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         boot: surroundings.boot.clone(),
         syncs: Turns::default(),
         nodes: nodes.clone(),
+        layout: layout.clone(),
         stages: stages.clone(),
         docker_gate: docker_gate.clone(),
         docker,
