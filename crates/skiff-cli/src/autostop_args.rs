@@ -54,8 +54,8 @@ pub(crate) struct AutostopArgs {
     /// Take the cluster down when it has been idle: for 1 minute, where `-i` does not say how long
     #[arg(long)]
     down: bool,
-    /// What counts as work
-    #[arg(long, value_enum)]
+    /// What counts as work: `jobs_and_ssh`, `jobs`, or `none`, which makes the time a limit
+    #[arg(long, value_enum, hide_possible_values = true)]
     wait_for: Option<WaitForArg>,
 }
 

@@ -38,8 +38,13 @@ pub(crate) struct AutostopArgs {
     /// Take the cluster down; else it is stopped
     #[arg(long, conflicts_with = "cancel")]
     down: bool,
-    /// What counts as work: jobs and SSH sessions, where nothing is given
-    #[arg(long, value_enum, conflicts_with = "cancel")]
+    /// What counts as work: `jobs_and_ssh`, `jobs`, or `none`, which makes the time a limit; `jobs_and_ssh` where nothing is given
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        conflicts_with = "cancel"
+    )]
     wait_for: Option<WaitForArg>,
     /// Let the cluster never end by itself
     #[arg(long)]

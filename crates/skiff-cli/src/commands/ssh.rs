@@ -20,8 +20,8 @@ use crate::ssh_config::SshConfig;
                   skiff ssh dev --node 1                     …on the first worker\n  \
                   skiff ssh dev -- nvidia-smi                a command\n  \
                   skiff ssh dev -- -L 8080:localhost:8080    flags of ssh go there too\n\n\
-                  `ssh dev`, `scp`, `sftp`, `rsync` and editors know clusters by their names as well: a launch adds \
-                  one\nInclude line to ~/.ssh/config, unless SKIFF_NO_SSH_CONFIG is set."
+                  `ssh dev`, `scp`, `sftp`, `rsync` and editors know clusters by their names as well: a launch adds one \
+                  Include line to ~/.ssh/config, unless SKIFF_NO_SSH_CONFIG is set."
 )]
 pub(crate) struct SshArgs {
     /// Name of the cluster

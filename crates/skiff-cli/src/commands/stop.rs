@@ -10,7 +10,7 @@ use crate::setup::Setup;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Jobs end, and pods give back what they had of the cluster. What a cluster keeps is the home folder of each node, \
-                  on a volume\nof its own: launch with `--config kubernetes.home_volume.size=50`, or write that into the configuration."
+                  on a volume of its own: launch with `--config kubernetes.home_volume.size=50`, or write that into the configuration."
 )]
 pub(crate) struct StopArgs {
     /// Names of clusters, or globs such as `'dev*'`

@@ -30,7 +30,9 @@ help! {
     help_of_queue: "queue";
     help_of_render: "render";
     help_of_ssh: "ssh";
+    help_of_start: "start";
     help_of_status: "status";
+    help_of_stop: "stop";
     help_of_task: "task";
     help_of_task_check: "task" "check";
     help_of_task_show: "task" "show";

@@ -54,9 +54,8 @@ refusals! {
     a_service_is_refused: "service: {readiness_probe: /health}\nresources: {ports: 8080}\nrun: serve\n";
     a_pool_is_refused: "pool: {workers: 2}\nsetup: prepare\n";
     accelerators_are_refused: "resources: {accelerators: 'A100:2'}\nrun: echo\n";
-    file_mounts_are_refused: "file_mounts: {/data: s3://bucket, /models: gs://other/models}\nrun: echo\n";
+    file_mounts_of_buckets_are_refused: "file_mounts: {/data: s3://bucket, /models: gs://other/models}\nrun: echo\n";
     volumes_are_refused: "volumes: {/mnt/data: scratch}\nrun: echo\n";
-    a_git_workdir_is_refused: "workdir: {url: 'https://example.com/x.git', ref: main}\nrun: echo\n";
     secrets_that_a_server_keeps_are_refused: "secrets: {TOKEN: null, OTHER: null}\nrun: echo\n";
     docker_without_privileges_is_refused: "config: {kubernetes: {enable_docker: BUILD}}\nrun: docker build .\n";
     a_stop_for_idleness_is_refused: "resources: {autostop: 10}\nrun: echo\n";
