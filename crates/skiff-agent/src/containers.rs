@@ -24,16 +24,30 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const LONGEST: u64 = 4 << 20;
 
+/// Options of `docker` itself that have their value in the next word.
+const WITH_VALUE: [&str; 10] = [
+    "--config",
+    "--context",
+    "-c",
+    "--host",
+    "-H",
+    "--log-level",
+    "-l",
+    "--tlscacert",
+    "--tlscert",
+    "--tlskey",
+];
+
 /// The arguments of a `docker` that a job calls, with the label where they make a container.
 pub(crate) fn marked(arguments: Vec<OsString>, mark: &OsStr) -> Vec<OsString> {
     let words: Vec<&str> = arguments
         .iter()
-        .take(2)
         .map(|word| word.to_str().unwrap_or_default())
         .collect();
-    let behind = match words.as_slice() {
-        ["run" | "create", ..] => 1,
-        ["container", "run" | "create"] => 2,
+    let command = command_at(&words);
+    let behind = match words.get(command..).unwrap_or_default() {
+        ["run" | "create", ..] => command + 1,
+        ["container", "run" | "create", ..] => command + 2,
         _ => return arguments,
     };
     let mut label = OsString::from(format!("--label={LABEL}="));
@@ -43,7 +57,16 @@ pub(crate) fn marked(arguments: Vec<OsString>, mark: &OsStr) -> Vec<OsString> {
     marked
 }
 
-/// The containers of one job.
+/// Where the command stands, behind the options of `docker` itself.
+fn command_at(words: &[&str]) -> usize {
+    let mut at = 0;
+    while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
+        at += if WITH_VALUE.contains(word) { 2 } else { 1 };
+    }
+    at
+}
+
+/// The containers of one job on one node.
 #[derive(Clone, Debug)]
 pub(crate) struct Containers {
     socket: PathBuf,
@@ -137,6 +160,11 @@ mod tests {
                 "container run a",
                 "container run --label=dev.skiff.job=b/3 a",
             ),
+            (
+                "-H x --debug --log-level=run run a",
+                "-H x --debug --log-level=run run --label=dev.skiff.job=b/3 a",
+            ),
+            ("--context run ps", "--context run ps"),
             ("compose run a", "compose run a"),
             ("exec a run", "exec a run"),
             ("container ls", "container ls"),

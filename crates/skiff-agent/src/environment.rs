@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use skiff_proto::{JobRecord, JobSpec, SecretVariables, StageKind, StageOrder, paths};
 
 use crate::clock;
+use crate::containers::Containers;
 use crate::home::Home;
 use crate::layout::Layout;
 
@@ -60,6 +61,13 @@ impl Surroundings {
     /// The mark of a job's processes.
     pub(crate) fn mark(&self, record: &JobRecord) -> String {
         format!("{}/{}", self.boot, record.id)
+    }
+
+    /// The containers that processes with this mark make; None where there is no Docker.
+    pub(crate) fn containers(&self, mark: &str) -> Option<Containers> {
+        let socket = self.layout.at(paths::DOCKER_SOCKET);
+        self.docker
+            .then(|| Containers::new(socket, mark.to_owned()))
     }
 
     /// What the head orders for one node: Skiff's variables, then the user's own on top.

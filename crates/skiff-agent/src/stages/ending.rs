@@ -1,4 +1,4 @@
-//! Ends a stage's processes when it is told to, and waits until they have gone.
+//! Ends a stage's processes and containers when it is told to, and waits until they have gone.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use tokio::time::timeout;
 use super::Demand;
 use super::count::Count;
 use super::processes::Processes;
+use crate::containers::Containers;
 
-/// How long processes have to end after SIGTERM.
+/// How long processes and containers have to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long the kernel has to end them after SIGKILL: one that hangs in it may never go.
 const KILLED: Duration = Duration::from_secs(5);
@@ -25,6 +26,8 @@ pub(super) fn is_told(demand: &watch::Receiver<Demand>) -> bool {
 pub(super) struct Ending {
     /// The processes.
     pub(super) processes: Processes,
+    /// The containers that they have made, where there is Docker.
+    pub(super) containers: Option<Containers>,
     /// Changes whenever processes have ended.
     pub(super) ends: watch::Receiver<()>,
     /// Set when all stages have to end.
@@ -34,10 +37,12 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Waits for a demand, ends the processes, and returns when none of them is left or the kernel does not let them go.
+    /// Waits for a demand, ends the processes and their containers, and returns when none of them is left or the kernel
+    /// or Docker does not let them go.
     pub(super) async fn obey(self, mut demand: watch::Receiver<Demand>) {
         let Self {
             processes,
+            containers,
             mut ends,
             mut leaving,
             abandoned,
@@ -50,15 +55,28 @@ impl Ending {
         let _abandoned = told.is_none().then(|| abandoned.add());
         if told != Some(Demand::Kill) {
             processes.signal(Signal::TERM);
+            let gone = async {
+                tokio::join!(
+                    all_gone(&processes, &mut ends),
+                    end_containers(containers.as_ref(), GRACE)
+                )
+            };
             tokio::select! {
-                () = all_gone(&processes, &mut ends) => return,
+                _ = gone => {}
                 () = tokio::time::sleep(GRACE) => {}
                 () = kill_demanded(&mut demand) => {}
             }
         }
         processes.signal(Signal::KILL);
-        // Those that are left then are the kernel's.
-        let _ = timeout(KILLED, all_gone(&processes, &mut ends)).await;
+        // Processes that are left then are the kernel's. A container may have begun since the others were told.
+        let gone = timeout(KILLED, all_gone(&processes, &mut ends));
+        let _ = tokio::join!(gone, end_containers(containers.as_ref(), Duration::ZERO));
+    }
+}
+
+async fn end_containers(containers: Option<&Containers>, grace: Duration) {
+    if let Some(containers) = containers {
+        containers.end(grace).await;
     }
 }
 

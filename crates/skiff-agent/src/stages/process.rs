@@ -91,6 +91,7 @@ impl Process {
             exit: stages.reaper.register(pid),
             ending: Ending {
                 processes: Processes::new(pid, &order.mark),
+                containers: surroundings.containers(&order.mark),
                 ends,
                 leaving: stages.leaving.subscribe(),
                 abandoned: stages.abandoned.clone(),

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use skiff_proto::{DockerState, JobStatus, Request, Response};
 
@@ -136,4 +138,76 @@ fn a_job_that_fails_after_the_daemons_death_says_so() {
         "{cause}"
     );
     assert!(cause.contains("fatal: no space"), "{cause}");
+}
+
+/// A daemon that lists one running container until that was told to stop, and keeps what it was asked.
+fn serve_containers(agent: &Agent) -> Receiver<String> {
+    let listener = UnixListener::bind(socket(agent)).expect("a socket");
+    let (asked, requests) = channel();
+    thread::spawn(move || {
+        let mut is_running = true;
+        let mut pinged = Vec::new();
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a connection");
+            let mut request = [0; 1024];
+            let count = connection.read(&mut request).expect("a request");
+            let request = String::from_utf8_lossy(&request[..count]).into_owned();
+            let line = request.lines().next().unwrap_or_default().to_owned();
+            let answer = if line.starts_with("GET /_ping") {
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
+            } else if line.starts_with("POST ") {
+                is_running = false;
+                "HTTP/1.0 204 No Content\r\n\r\n"
+            } else if is_running {
+                "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n[{\"Id\":\"c0ffee\",\"Names\":[\"/a\"]}]"
+            } else {
+                "HTTP/1.0 200 OK\r\n\r\n[]"
+            };
+            connection.write_all(answer.as_bytes()).expect("answered");
+            if line.starts_with("GET /_ping") {
+                // Its end would be the daemon's.
+                pinged.push(connection);
+            } else if asked.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    requests
+}
+
+#[test]
+fn cancelling_ends_the_containers_that_a_job_has_made_and_its_own_end_does_not() {
+    let agent = agent();
+    let mut client = agent.client();
+    let requests = serve_containers(&agent);
+    let quick = client.submit(job("true")).id;
+    assert_eq!(client.follow(quick).job.status, JobStatus::Succeeded);
+    assert_eq!(requests.try_recv().ok(), None, "its containers stay");
+
+    let ready = agent.home().join("ready");
+    let run = format!("touch {}; sleep 1000", ready.display());
+    let endless = client.submit(job(&run)).id;
+    shell(&format!("until [ -e {} ]; do :; done", ready.display()));
+    let jobs = client.cancel(vec![endless]);
+    assert_eq!(jobs[0].status, JobStatus::Cancelled);
+    let mark = format!("{}/{endless}/0", client.hello.boot);
+    let list = format!(
+        "GET /containers/json?filters=%7B%22label%22:%5B%22dev.skiff.job={mark}%22%5D%7D HTTP/1.0"
+    );
+    let asked: Vec<String> = requests.try_iter().collect();
+    let stop = "POST /containers/c0ffee/stop?t=10 HTTP/1.0";
+    // Once more at the end, as one may have begun meanwhile.
+    assert_eq!(asked, [list.as_str(), stop, list.as_str()]);
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_holds_no_cancelled_job_for_ever() {
+    let agent = agent();
+    let mut client = agent.client();
+    let daemon = start_daemon(&agent);
+    let id = client.submit(job("sleep 1000")).id;
+    while client.queue()[0].status != JobStatus::Running {}
+    let jobs = client.cancel(vec![id]);
+    assert_eq!(jobs[0].status, JobStatus::Cancelled);
+    drop(daemon);
 }

@@ -8,6 +8,7 @@ mod admission;
 mod autostop;
 mod capacity;
 mod clusters;
+mod containers;
 mod death;
 mod demo;
 mod disk;
