@@ -288,7 +288,10 @@ impl Inner {
             return;
         };
         writer.has_ended = true;
-        let rest = writer.masked.finish();
+        let rest = match &self.mask {
+            Some(mask) => writer.masked.finish(mask),
+            None => Vec::new(),
+        };
         if let Some(own) = &writer.own {
             own.append(&rest);
         }

@@ -98,10 +98,10 @@ impl Mask {
         None
     }
 
-    /// Where the end of `bytes` begins that may be the beginning of a value.
-    fn unsure_from(&self, bytes: &[u8]) -> usize {
+    /// Where the end of `bytes` begins, from `at` on, that may be the beginning of a value.
+    fn unsure_from(&self, bytes: &[u8], at: usize) -> usize {
         let longest = self.values.first().map_or(0, Vec::len);
-        let from = (bytes.len() + 1).saturating_sub(longest);
+        let from = (bytes.len() + 1).saturating_sub(longest).max(at);
         (from..bytes.len())
             .find(|at| {
                 let rest = &bytes[*at..];
@@ -112,6 +112,31 @@ impl Mask {
                         .any(|value| value.len() > rest.len() && value.starts_with(rest))
             })
             .unwrap_or(bytes.len())
+    }
+
+    /// Appends to `out` what is certain of `bytes`, without the values in it; returns how much that is. All is certain where
+    /// nothing more comes.
+    fn copy(&self, bytes: &[u8], is_end: bool, out: &mut Vec<u8>) -> usize {
+        let until = |at| {
+            if is_end {
+                bytes.len()
+            } else {
+                self.unsure_from(bytes, at)
+            }
+        };
+        let (mut at, mut end) = (0, until(0));
+        while let Some((start, len)) = self.find(bytes, at)
+            && start < end
+        {
+            out.extend_from_slice(&bytes[at..start]);
+            out.extend_from_slice(MASK);
+            at = start + len;
+            if at > end {
+                end = until(at);
+            }
+        }
+        out.extend_from_slice(&bytes[at..end]);
+        end
     }
 }
 
@@ -126,23 +151,16 @@ impl Masked {
             joined = std::mem::take(&mut self.held);
             &joined
         };
-        let unsure = mask.unsure_from(all);
-        let mut at = 0;
-        while let Some((start, len)) = mask.find(all, at)
-            && start < unsure
-        {
-            out.extend_from_slice(&all[at..start]);
-            out.extend_from_slice(MASK);
-            at = start + len;
-        }
-        let certain = unsure.max(at);
-        out.extend_from_slice(&all[at..certain]);
-        self.held = all[certain..].to_vec();
+        let taken = mask.copy(all, false, out);
+        self.held = all[taken..].to_vec();
     }
 
-    /// Nothing more comes: what was held back was no value.
-    pub(super) fn finish(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+    /// Nothing more comes: what was held back is at most a shorter value than it might have become.
+    pub(super) fn finish(&mut self, mask: &Mask) -> Vec<u8> {
+        let held = std::mem::take(&mut self.held);
+        let mut out = Vec::new();
+        mask.copy(&held, true, &mut out);
+        out
     }
 }
 

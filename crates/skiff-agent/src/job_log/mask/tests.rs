@@ -18,7 +18,7 @@ fn masked(values: &[&str], pieces: &[&str]) -> String {
     for piece in pieces {
         stream.push(&mask, piece.as_bytes(), &mut out);
     }
-    out.extend(stream.finish());
+    out.extend(stream.finish(&mask));
     String::from_utf8(out).expect("text")
 }
 
@@ -45,13 +45,24 @@ fn the_longest_of_several_values_is_masked() {
 }
 
 #[test]
+fn a_value_at_the_end_is_masked_though_a_longer_one_begins_like_it() {
+    assert_eq!(masked(&["baaa", "baaaa"], &["baaa"]), "*****");
+    assert_eq!(masked(&["baaa", "baaaa"], &["x ba", "aa"]), "x *****");
+}
+
+#[test]
 fn other_output_is_not_held_back() {
-    let mask = mask(&["s3cret"]).expect("a value");
+    let one = mask(&["s3cret"]).expect("a value");
     let (mut stream, mut out) = (Masked::default(), Vec::new());
-    stream.push(&mask, b"name? ", &mut out);
+    stream.push(&one, b"name? ", &mut out);
     assert_eq!(out, b"name? ");
-    stream.push(&mask, b"it is s", &mut out);
+    stream.push(&one, b"it is s", &mut out);
     assert_eq!(out, b"name? it is ");
+    // Nor what follows a value that ends like the beginning of another.
+    let two = mask(&["s3cret", "tx-value"]).expect("values");
+    let (mut stream, mut out) = (Masked::default(), Vec::new());
+    stream.push(&two, b"s3cretx", &mut out);
+    assert_eq!(out, b"*****x");
 }
 
 #[test]
