@@ -32,12 +32,16 @@ const CLUSTER: [Package; 8] = [
     Package::new("util-linux", "nsenter", "enters the nodes' namespaces"),
 ];
 
-/// What the tests and benchmarks compare Skiff with.
-const OUTSIDE: [Package; 1] = [Package::new(
-    "kubernetes-client",
-    "kubectl",
-    "the client that Skiff is measured against",
-)];
+/// What the tests and benchmarks use from outside, or compare Skiff with.
+const OUTSIDE: [Package; 3] = [
+    Package::new(
+        "kubernetes-client",
+        "kubectl",
+        "the client that Skiff is measured against",
+    ),
+    Package::new("openssh-client", "ssh", "ssh, scp and sftp"),
+    Package::new("rsync", "rsync", "copies files over SSH"),
+];
 
 /// Installs what is missing.
 pub(crate) fn run(project: &Project) -> Result<()> {

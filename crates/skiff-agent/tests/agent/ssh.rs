@@ -44,11 +44,18 @@ impl Node {
         self.dir.path().join(name)
     }
 
-    /// One of OpenSSH's programs.
+    /// One of OpenSSH's programs, ended where it hangs.
     fn client(&self, program: &str) -> Command {
         let mut command = Command::new("timeout");
         command.args(["60", program, "-F"]).arg(self.config());
         command.stdin(Stdio::null());
+        command
+    }
+
+    /// OpenSSH's client by itself: what is done to the process is done to it.
+    fn background(&self) -> Command {
+        let mut command = Command::new("ssh");
+        command.arg("-F").arg(self.config()).stdin(Stdio::null());
         command
     }
 
@@ -251,9 +258,10 @@ fn sftp_does_all_that_its_client_can_ask_for() {
     let dir = node.at("files");
     fs::create_dir(&dir).expect("a folder");
     fs::write(node.at("local"), "one\n").expect("written");
+    fs::write(node.at("longer"), "one\ntwo\n").expect("written");
     let batch = format!(
         "lcd {}\ncd {}\npwd\nput local a\nput local b\nrename a b\nln -s b link\nln b hard\nchmod 600 b\nmkdir d\n\
-         put -f local d/synced\nls -la\nls link\ndf\nreput local b\nget b copied\nrm hard\nrm d/synced\nrmdir d\n",
+         put -f local d/synced\nls -la\nls link\ndf\nreput longer b\nget b copied\nrm hard\nrm d/synced\nrmdir d\n",
         node.dir.path().display(),
         dir.display()
     );
@@ -266,7 +274,7 @@ fn sftp_does_all_that_its_client_can_ask_for() {
         .output()
         .expect("OpenSSH runs");
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(fs::read(node.at("copied")).expect("it came"), b"one\n");
+    assert_eq!(fs::read(node.at("copied")).expect("it came"), b"one\ntwo\n");
     assert_eq!(
         fs::read_link(dir.join("link")).expect("a link"),
         Path::new("b")
@@ -371,7 +379,7 @@ fn ports_and_sockets_are_forwarded_both_ways() {
             std::thread::spawn(move || answer(stream.try_clone().expect("cloned"), stream));
         }
     });
-    let mut command = node.client("ssh");
+    let mut command = node.background();
     command.args(["-N", "-o", "ExitOnForwardFailure=yes"]);
     command.arg("-L").arg(format!("{local}:localhost:{server}"));
     command
@@ -446,13 +454,10 @@ fn a_forward_to_nobody_is_refused_and_the_connection_lives() {
 fn a_killed_client_leaves_no_process() {
     let node = Node::start();
     for (args, mark) in [(&["-tt"][..], "70001"), (&["-T"][..], "70002")] {
-        let mut command = Command::new("ssh");
-        command.arg("-F").arg(node.config()).args(args);
+        let mut command = node.background();
+        command.args(args);
         command.args(["node", &format!("sleep {mark}; true")]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let background = Background::start(&mut command);
         until("it runs", || is_running(mark));
         drop(background);
@@ -464,7 +469,7 @@ fn a_killed_client_leaves_no_process() {
 fn one_connection_serves_many_sessions_at_once() {
     let node = Node::start();
     let socket = node.at("master");
-    let mut command = node.client("ssh");
+    let mut command = node.background();
     command.args(["-M", "-N", "-S"]).arg(&socket).arg("node");
     let _master = Background::start(&mut command);
     until("the master listens", || socket.exists());
@@ -495,16 +500,16 @@ fn one_connection_serves_many_sessions_at_once() {
 fn a_session_that_does_not_read_holds_no_other_up_and_takes_little_memory() {
     let node = Node::start();
     let socket = node.at("master");
-    let mut command = node.client("ssh");
+    let mut command = node.background();
     command.args(["-M", "-N", "-S"]).arg(&socket).arg("node");
     let _master = Background::start(&mut command);
     until("the master listens", || socket.exists());
     // One that never reads what it is sent, and one whose client never reads.
-    let mut deaf = node.client("ssh");
+    let mut deaf = node.background();
     deaf.arg("-S").arg(&socket).args(["node", "sleep 60"]);
     deaf.stdin(fs::File::open("/dev/zero").expect("open"));
     let _deaf = Background::start(&mut deaf);
-    let mut loud = node.client("ssh");
+    let mut loud = node.background();
     loud.arg("-S").arg(&socket).args(["node", "cat /dev/zero"]);
     let _loud = Background::start(loud.stdout(Stdio::piped()));
     let bytes = noise(8 << 20);
@@ -538,7 +543,7 @@ fn an_editor_s_server_is_started_and_reached() {
     // What VS Code does: a script on the standard input of bash, which leaves a server behind and says its port; then
     // connections to it through the same client.
     let socks = free_port();
-    let mut command = node.client("ssh");
+    let mut command = node.background();
     command.args(["-T", "-D", &socks.to_string(), "node", "bash"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = Background::start(&mut command);
