@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use skiff_proto::{Autostop, Ending, Farewell, HookEvent, Left, Request, paths};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -28,6 +28,7 @@ pub(crate) struct Leaver {
     keeper: mpsc::Sender<Command>,
     hooks: HookRunner,
     nodes: Nodes,
+    leaving: watch::Sender<Option<String>>,
 }
 
 impl Leaver {
@@ -43,8 +44,14 @@ impl Leaver {
             keeper,
             hooks,
             nodes,
+            leaving: watch::Sender::default(),
         };
         (leaver, sender)
+    }
+
+    /// Why the agent leaves, once it has begun to.
+    pub(crate) fn leaving(&self) -> watch::Receiver<Option<String>> {
+        self.leaving.subscribe()
     }
 
     /// Waits for the first demand, or until the cluster has been idle for long enough, and sees to it that the jobs
@@ -54,7 +61,9 @@ impl Leaver {
             policy = idle.run(self.nodes.clone()) => (Departure::Idle, Some(policy)),
             demand = self.demands.recv() => (demand.unwrap_or(Departure::Stopped), None),
         };
-        report(&reason(departure, autostop.as_ref()));
+        let reason = reason(departure, autostop.as_ref());
+        report(&reason);
+        self.leaving.send_replace(Some(reason));
         let left = match departure {
             Departure::Down => Left::Down,
             Departure::Stop => Left::Stop,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::keys::{PrivateKey, PublicKey};
 use russh::{Preferred, kex};
-use skiff_proto::{ClusterKey, paths};
+use skiff_proto::{ClusterKey, PROTOCOL_VERSION, paths};
 use skiff_wire::{Patience, SessionError};
 use thiserror::Error;
 
@@ -70,7 +70,8 @@ impl LinkKey {
         }
     }
 
-    fn new(key: &ClusterKey) -> Self {
+    /// The keys that are made of a cluster's key.
+    pub(crate) fn new(key: &ClusterKey) -> Self {
         let from_seed = |seed: [u8; 32]| {
             let pair = KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed));
             let key = PrivateKey::new(pair, "").expect("a key that is not encrypted");
@@ -126,6 +127,11 @@ pub(crate) enum DialError {
     /// It does not speak SSH as it should.
     #[error("{0} does not speak as a worker does: {1}")]
     Ssh(IpAddr, russh::Error),
+    /// Its agent was made at another time than the head's.
+    #[error(
+        "its agent speaks protocol {0}, the head's speaks {PROTOCOL_VERSION}: take the cluster down and launch it again"
+    )]
+    Version(u16),
     /// The greeting over the link failed.
     #[error(transparent)]
     Session(SessionError),

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use skiff_proto::{Fault, FaultKind, StageOrder};
+use skiff_proto::{Fault, FaultKind, StageOrder, node_name};
 use skiff_wire::Session;
 use tokio::sync::watch;
 
@@ -17,6 +17,8 @@ use crate::stages::{Stage, StageEvent, Stages};
 mod links;
 mod remote;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use links::{Link, Links};
 use table::Table;
@@ -92,10 +94,7 @@ impl Nodes {
 
     /// What people call the node of this rank.
     pub(crate) fn name(rank: u32) -> String {
-        match rank {
-            0 => "head".to_owned(),
-            rank => format!("worker{rank}"),
-        }
+        node_name(rank)
     }
 
     /// The nodes' addresses by rank, as far as they are known: up to the first that is not.
@@ -150,7 +149,7 @@ impl Nodes {
         }
         let (stage, driver) = Stage::new();
         match self.0.links.link(rank) {
-            Link::Up(session) => {
+            Link::Up(session) | Link::Leaving { session, .. } => {
                 let links = Arc::clone(&self.0.links);
                 tokio::spawn(remote::drive(links, rank, session, order.clone(), driver));
             }

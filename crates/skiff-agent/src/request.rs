@@ -115,6 +115,7 @@ pub(crate) async fn start(
         Request::SetAutostop { autostop } => ending::set_autostop(autostop, reply, service).await,
         Request::RunHooks { event } => ending::run_hooks(event, reply, service),
         Request::Activity => ending::activity(reply, service),
+        Request::AwaitLeave => ending::await_leave(reply, service),
         Request::Shutdown { ending } => ending::shut_down(ending, reply, service).await,
         Request::Sync {
             sync: name,
@@ -172,6 +173,7 @@ pub(crate) fn is_work(request: &Request) -> bool {
             | Request::SetAutostop { .. }
             | Request::RunHooks { .. }
             | Request::Activity
+            | Request::AwaitLeave
     )
 }
 

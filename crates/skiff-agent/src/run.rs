@@ -209,6 +209,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         autostop,
         hooks,
         departure: departure.clone(),
+        leaving: leaver.leaving(),
         departed,
     };
     let path = layout.at(paths::AGENT_SOCKET);

@@ -55,6 +55,8 @@ pub(crate) struct Service {
     pub(crate) hooks: HookRunner,
     /// Takes the demand to go.
     pub(crate) departure: mpsc::Sender<Departure>,
+    /// Why the agent leaves, once it has begun to.
+    pub(crate) leaving: watch::Receiver<Option<String>>,
     /// Turns true when all jobs have ended and the agent goes.
     pub(crate) departed: watch::Receiver<bool>,
 }

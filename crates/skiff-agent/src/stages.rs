@@ -4,7 +4,6 @@
 //! its events one after the other.
 
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use skiff_proto::{StageEnd, StageOrder};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skiff_kube::{ApiError, Cluster, ExecEnd};
-use skiff_proto::{FaultKind, Request, Response};
+use skiff_proto::{FaultKind, PROTOCOL_VERSION, Request, Response};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -57,11 +57,9 @@ impl AgentError {
         match self {
             Self::Api(error) => error.hint(),
             Self::Session {
-                source: SessionError::Version { .. },
+                source: SessionError::Version { theirs },
                 ..
-            } => Some(
-                "take the cluster down and launch it again with this version of Skiff".to_owned(),
-            ),
+            } => Some(version_hint(*theirs)),
             Self::Session {
                 source: SessionError::Refused(fault),
                 ..
@@ -82,6 +80,15 @@ fn tried(source: &SessionError) -> &'static str {
     match source {
         SessionError::Refused(_) => "the request was refused in",
         _ => "cannot talk to the agent in",
+    }
+}
+
+fn version_hint(theirs: u16) -> String {
+    let again = "take the cluster down and launch it again with this one";
+    if theirs > PROTOCOL_VERSION {
+        format!("use a newer Skiff, or {again}")
+    } else {
+        format!("use the Skiff that launched the cluster, or {again}")
     }
 }
 

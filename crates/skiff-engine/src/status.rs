@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 use skiff_compile::labels;
 use skiff_kube::{ApiError, Cluster, PodState, Waiting, last_restart, observe};
-use skiff_proto::{Autostop, WaitFor};
+use skiff_proto::{Autostop, WaitFor, node_name};
 
 use crate::User;
 use crate::cluster::{SkiffCluster, list, selector};
@@ -174,10 +174,7 @@ fn judge_node(id: &str, rank: u32, pod: Option<&Pod>) -> NodeStatus {
         Some(PodState::Completed) => (false, Some("its pod has ended".to_owned())),
         None => (false, Some("its pod is gone".to_owned())),
     };
-    let name = match rank {
-        0 => "head".to_owned(),
-        rank => format!("worker{rank}"),
-    };
+    let name = node_name(rank);
     NodeStatus {
         pod: format!("{id}-{name}"),
         name,

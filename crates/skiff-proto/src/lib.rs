@@ -21,7 +21,7 @@ pub use keys::ClusterKey;
 pub use message::{
     DockerState, Fault, FaultKind, Hello, LogFile, LogPart, LogSource, Request, Response,
 };
-pub use stage::{StageEnd, StageKind, StageOrder};
+pub use stage::{StageEnd, StageKind, StageOrder, node_name};
 
 /// Version of the protocol that this build speaks. A peer may be one apart, never more.
 pub const PROTOCOL_VERSION: u16 = 1;

@@ -106,6 +106,9 @@ pub enum Request {
         /// Bytes of the compressed manifest.
         manifest: u64,
     },
+    /// What a head asks of a worker for as long as it is linked to it: answered by `Leaving` once the worker begins to
+    /// leave.
+    AwaitLeave,
 }
 
 /// Which job's log.
@@ -213,6 +216,11 @@ pub enum Response {
     },
     /// The needs of a sync have been sent: contents may follow.
     Needs,
+    /// The node begins to leave: what runs there goes on for a while, and nothing more is to be started.
+    Leaving {
+        /// Why.
+        cause: String,
+    },
 }
 
 /// What the agent knows of the Docker daemon beside it.

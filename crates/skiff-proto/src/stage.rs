@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{JobId, SecretVariables};
 
+/// What people call the node of this rank.
+pub fn node_name(rank: u32) -> String {
+    match rank {
+        0 => "head".to_owned(),
+        rank => format!("worker{rank}"),
+    }
+}
+
 /// Which of a job's two commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,7 +7,7 @@ use skiff_proto::tree::SyncRoot;
 use skiff_proto::{
     Autostop, Decoder, DockerState, Ending, Fault, FaultKind, Frame, FrameError, Hello, HookEvent,
     JobRecord, JobSpec, JobStatus, LogFile, LogPart, LogSource, MAX_FRAME, Request, Response,
-    WaitFor,
+    StageEnd, StageKind, StageOrder, WaitFor,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -128,12 +128,34 @@ fn request() -> impl Strategy<Value = Request> {
             Just(HookEvent::Down),
         ]
         .prop_map(|event| Request::RunHooks { event }),
-        Just(Request::Activity),
+        between_nodes(),
         (text(), text(), any::<u64>()).prop_map(|(sync, path, manifest)| Request::Sync {
             sync,
             roots: vec![SyncRoot::Workdir, SyncRoot::Mount { path }],
             manifest,
         }),
+    ]
+}
+
+/// What a head asks of a worker, and what it must know to find it.
+fn between_nodes() -> impl Strategy<Value = Request> {
+    let kind = prop_oneof![Just(StageKind::Setup), Just(StageKind::Run)];
+    let variables = || btree_map(text(), text(), 0..4);
+    let order = (any::<u64>(), kind, text(), text(), variables(), variables()).prop_map(
+        |(job, kind, mark, script, env, secrets)| StageOrder {
+            job,
+            kind,
+            mark,
+            script,
+            env,
+            secrets: secrets.into_iter().collect(),
+        },
+    );
+    prop_oneof![
+        vec(text(), 0..4).prop_map(|addresses| Request::Nodes { addresses }),
+        order.prop_map(|order| Request::Stage { order }),
+        Just(Request::Activity),
+        Just(Request::AwaitLeave),
     ]
 }
 
@@ -185,6 +207,11 @@ fn response() -> impl Strategy<Value = Response> {
         state.prop_map(|state| Response::Docker { state }),
         (any::<u64>(), option::of(any::<u64>()))
             .prop_map(|(sessions, quiet_ms)| Response::Activity { sessions, quiet_ms }),
+        any::<u32>().prop_map(|pid| Response::StageStarted { pid }),
+        (any::<i32>(), option::of(text())).prop_map(|(code, cause)| Response::StageEnded {
+            end: StageEnd { code, cause }
+        }),
+        text().prop_map(|cause| Response::Leaving { cause }),
         (kind, text()).prop_map(|(kind, message)| Response::Failed {
             fault: Fault { kind, message }
         }),

@@ -1,6 +1,7 @@
 //! Behind the API: processes of a local cluster's node, which is this machine.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -79,6 +80,60 @@ pub fn kill_agent(pod: &Pod) -> Result<()> {
 /// Stops a pod's agent in its tracks: it answers nothing and cannot say a last word.
 pub fn freeze_agent(pod: &Pod) -> Result<()> {
     kill(&agent(pod)?, Signal::STOP)
+}
+
+/// A pod whose network is cut off: what it sends and what is sent to it vanishes, and nobody is told. It is healed when this
+/// is dropped.
+pub struct CutOff {
+    /// Holds the pod's network, whatever becomes of its processes.
+    network: File,
+}
+
+impl CutOff {
+    /// Cuts a pod off.
+    pub fn new(pod: &Pod) -> Result<Self> {
+        let path = format!("/proc/{}/ns/net", agent(pod)?.pid);
+        let network = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+        let cut = Self { network };
+        cut.change("--insert")?;
+        Ok(cut)
+    }
+
+    fn change(&self, change: &str) -> Result<()> {
+        let network = format!(
+            "--net=/proc/{}/fd/{}",
+            std::process::id(),
+            self.network.as_raw_fd()
+        );
+        for (chain, way) in [("INPUT", "--in-interface"), ("OUTPUT", "--out-interface")] {
+            let rule = [change, chain, "!", way, "lo", "--jump", "DROP"];
+            let status = std::process::Command::new("nsenter")
+                .args([&network, "iptables", "--wait"])
+                .args(rule)
+                .status()
+                .context("nsenter is part of util-linux")?;
+            if !status.success() {
+                bail!("iptables {}: {status}", rule.join(" "));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for CutOff {
+    fn drop(&mut self) {
+        // Where this fails, whoever waits for the pod's return says so.
+        let _ = self.change("--delete");
+    }
+}
+
+/// Puts a Python script into the place of the agent's executable in a pod's task container, for all who start it from then
+/// on; the executable itself is `/skiff/bin/task.real`.
+pub async fn replace_agent(pod: &Pod, script: &str) {
+    let move_away = "test -e /skiff/bin/task.real || mv /skiff/bin/task /skiff/bin/task.real";
+    let write =
+        format!("{move_away}; printf %s \"$1\" > /skiff/bin/task; chmod 755 /skiff/bin/task");
+    inside_pod(pod, &["/bin/sh", "-ec", &write, "sh", script]).await;
 }
 
 /// Runs a command in a pod's task container, without the API server.

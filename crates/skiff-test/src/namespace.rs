@@ -197,16 +197,26 @@ impl Namespace {
 
     /// The head pod of the test user's cluster of this name.
     pub async fn head(&self, cluster: &str) -> Pod {
-        let name = self.head_name(cluster);
+        self.node(cluster, "head").await
+    }
+
+    /// The pod of a node of that cluster: `head`, `worker1`.
+    pub async fn node(&self, cluster: &str, node: &str) -> Pod {
+        let name = self.node_name(cluster, node);
         self.api::<Pod>()
             .get(&name)
             .await
             .unwrap_or_else(|error| panic!("there is no pod {name}: {error}"))
     }
 
-    /// The name of that pod.
+    /// The name of the head pod.
     pub fn head_name(&self, cluster: &str) -> String {
-        format!("{cluster}-{USER_ID}-head")
+        self.node_name(cluster, "head")
+    }
+
+    /// The name of a node's pod.
+    pub fn node_name(&self, cluster: &str, node: &str) -> String {
+        format!("{cluster}-{USER_ID}-{node}")
     }
 
     /// Runs a shell script in the task container of a cluster, past Skiff, and gives its output.

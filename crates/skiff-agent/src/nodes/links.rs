@@ -1,11 +1,12 @@
 //! The head's links to its workers: made, watched, and made again for ever.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skiff_proto::RESTARTED;
-use skiff_wire::{Ended, Patience, Session};
+use skiff_proto::{RESTARTED, Request, Response};
+use skiff_wire::{Ended, Patience, Session, SessionError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,6 +26,13 @@ const REASON: Duration = Duration::from_secs(3);
 pub(super) enum Link {
     /// It holds.
     Up(Arc<Session>),
+    /// It holds, and the worker is about to leave.
+    Leaving {
+        /// The conversation over it.
+        session: Arc<Session>,
+        /// Why.
+        why: String,
+    },
     /// It does not.
     Down {
         /// Why, as far as known.
@@ -105,7 +113,7 @@ impl Links {
     /// The conversation over a link that holds.
     pub(super) fn session(&self, rank: u32) -> Option<Arc<Session>> {
         match self.link(rank) {
-            Link::Up(session) => Some(session),
+            Link::Up(session) | Link::Leaving { session, .. } => Some(session),
             Link::Down { .. } => None,
         }
     }
@@ -119,7 +127,7 @@ impl Links {
     pub(super) async fn why_lost(&self, rank: u32, lost: &Arc<Session>) -> String {
         let mut links = self.links.subscribe();
         let is_known = |links: &Vec<Link>| match links.get(rank as usize) {
-            Some(Link::Up(session)) => !Arc::ptr_eq(session, lost),
+            Some(Link::Up(session) | Link::Leaving { session, .. }) => !Arc::ptr_eq(session, lost),
             Some(Link::Down { is_fresh, .. }) => !is_fresh,
             None => true,
         };
@@ -131,7 +139,7 @@ impl Links {
                 format!("{RESTARTED} (it was killed, perhaps for want of memory)")
             }
             Link::Up(_) => "the connection to it broke".to_owned(),
-            Link::Down { why, .. } => why,
+            Link::Leaving { why, .. } | Link::Down { why, .. } => why,
         }
     }
 
@@ -144,22 +152,20 @@ impl Links {
         self.publish();
     }
 
-    /// A link that was lost just now may be there again at once, to the same agent: that is no change.
     fn publish(&self) {
         let links = self.links.borrow();
+        let here = |boot: &str| Presence::Here {
+            boot: boot.to_owned(),
+        };
+        let now = (0..).zip(links.iter()).map(|(rank, link)| match link {
+            _ if rank == self.rank => here(&self.boot),
+            Link::Up(session) => here(session.boot()),
+            Link::Leaving { why, .. } | Link::Down { why, .. } => {
+                Presence::Away { why: why.clone() }
+            }
+        });
+        let now: Vec<Presence> = now.collect();
         self.presence.send_if_modified(|presence| {
-            let now = (0..).zip(links.iter()).map(|(rank, link)| {
-                let here = |boot: &str| Presence::Here {
-                    boot: boot.to_owned(),
-                };
-                match (link, presence.get(rank as usize)) {
-                    _ if rank == self.rank => here(&self.boot),
-                    (Link::Up(session), _) => here(session.boot()),
-                    (Link::Down { is_fresh: true, .. }, Some(before)) => before.clone(),
-                    (Link::Down { why, .. }, _) => Presence::Away { why: why.clone() },
-                }
-            });
-            let now: Vec<Presence> = now.collect();
             let is_new = *presence != now;
             *presence = now;
             is_new
@@ -223,9 +229,11 @@ impl Worker {
         self.set(Link::Up(Arc::clone(&session)));
         let rank = self.rank as usize;
         let moved = |addresses: &Addresses| addresses.get(rank) != Some(&Some(address));
+        let links = Arc::clone(&self.links);
         let ended = tokio::select! {
             ended = session.ended() => Some(ended),
             _ = self.addresses.wait_for(moved) => None,
+            never = watch_for_leave(links, self.rank, &session) => match never {},
         };
         let (why, is_fresh) = match &ended {
             Some(ended) => (why(ended), *ended == Ended::Closed),
@@ -254,10 +262,29 @@ impl Worker {
     }
 }
 
+/// Makes known when the worker begins to leave: what runs there goes on, and nothing more is started.
+async fn watch_for_leave(links: Arc<Links>, rank: u32, session: &Arc<Session>) -> Infallible {
+    if let Ok(Response::Leaving { cause }) = session.ask(Request::AwaitLeave).await {
+        let session = Arc::clone(session);
+        links.set(
+            rank,
+            Link::Leaving {
+                session,
+                why: cause,
+            },
+        );
+    }
+    // The link's end is heard elsewhere.
+    std::future::pending().await
+}
+
 async fn dial(address: IpAddr, key: &LinkKey) -> Result<Session, DialError> {
     let (output, input) = tokio::io::split(link::dial(address, key).await?);
     let session = Session::open(input, output, Patience::LINK).await;
-    session.map_err(DialError::Session)
+    session.map_err(|error| match error {
+        SessionError::Version { theirs } => DialError::Version(theirs),
+        error => DialError::Session(error),
+    })
 }
 
 fn why(ended: &Ended) -> String {

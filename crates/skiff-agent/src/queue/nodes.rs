@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skiff_proto::JobId;
+use skiff_proto::{JobId, node_name};
 
 use crate::record::PastSetup;
 
@@ -53,10 +53,7 @@ impl Members {
 
     /// A node's name as causes and lines begin with it.
     pub(super) fn name(node: u32) -> String {
-        match node {
-            0 => "head".to_owned(),
-            _ => format!("worker{node}"),
-        }
+        node_name(node)
     }
 
     /// `worker1: ` before what is told of one node of several; nothing where there is one only.

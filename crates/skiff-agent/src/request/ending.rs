@@ -47,6 +47,17 @@ pub(super) fn activity(reply: Reply, service: &Service) -> JoinHandle<()> {
     tokio::spawn(async move { finish(&reply, Ok(response)).await })
 }
 
+/// Says when this node begins to leave.
+pub(super) fn await_leave(reply: Reply, service: &Service) -> JoinHandle<()> {
+    let mut leaving = service.leaving.clone();
+    tokio::spawn(async move {
+        let cause = leaving.wait_for(Option::is_some).await;
+        let cause = cause.map(|cause| cause.clone().unwrap_or_default());
+        let result = cause.map_err(|_| gone());
+        finish(&reply, result.map(|cause| Response::Leaving { cause })).await;
+    })
+}
+
 /// Closes the queue, demands the end, and answers when everything has ended.
 pub(super) async fn shut_down(ending: Ending, reply: Reply, service: &Service) -> JoinHandle<()> {
     // Both are gone only when everything has ended already.

@@ -9,6 +9,7 @@ mod docker;
 mod hooks;
 mod idling;
 mod jobs;
+mod links;
 mod logs;
 mod memory;
 mod mounts;

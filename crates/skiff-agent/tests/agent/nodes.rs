@@ -15,7 +15,7 @@ use crate::support::{Agent, Client, Log, job, shell};
 const KNOWN: Duration = Duration::from_secs(10);
 
 /// An address of this machine that no other test has.
-fn address() -> IpAddr {
+pub(crate) fn address() -> IpAddr {
     static LAST: AtomicU8 = AtomicU8::new(0);
     let last = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     let [_, _, high, low] = std::process::id().to_be_bytes();
@@ -24,7 +24,11 @@ fn address() -> IpAddr {
 
 /// A folder with the key of a cluster in it.
 fn folder() -> tempfile::TempDir {
-    let key = ClusterKey::new([1; 32]);
+    folder_of(&ClusterKey::new([1; 32]))
+}
+
+/// A folder with this key in it.
+pub(crate) fn folder_of(key: &ClusterKey) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     let keys = dir.path().join("skiff/keys");
     std::fs::create_dir_all(&keys).expect("a folder");
@@ -32,7 +36,7 @@ fn folder() -> tempfile::TempDir {
     dir
 }
 
-fn node(rank: u32, count: u32, address: IpAddr) -> impl FnOnce(&mut Command) {
+pub(crate) fn node(rank: u32, count: u32, address: IpAddr) -> impl FnOnce(&mut Command) {
     move |command| {
         command
             .env("SKIFF_RANK", rank.to_string())
@@ -43,19 +47,24 @@ fn node(rank: u32, count: u32, address: IpAddr) -> impl FnOnce(&mut Command) {
 }
 
 /// A head and one worker.
-struct Pair {
-    head: Agent,
-    worker: Agent,
+pub(crate) struct Pair {
+    pub(crate) head: Agent,
+    pub(crate) worker: Agent,
     /// Where the worker listens.
-    address: IpAddr,
+    pub(crate) address: IpAddr,
 }
 
 impl Pair {
     /// Both, and the head knows the worker's address.
     fn start() -> Self {
+        Self::start_in(folder(), folder())
+    }
+
+    /// The same in these folders, the head's first.
+    pub(crate) fn start_in(head: tempfile::TempDir, worker: tempfile::TempDir) -> Self {
         let (own, address) = (address(), address());
-        let head = Agent::start_in(folder(), node(0, 2, own));
-        let worker = Agent::start_in(folder(), node(1, 2, address));
+        let head = Agent::start_in(head, node(0, 2, own));
+        let worker = Agent::start_in(worker, node(1, 2, address));
         // It lets its head in before it answers others.
         worker.client();
         let addresses = vec![own.to_string(), address.to_string()];
@@ -69,7 +78,7 @@ impl Pair {
     }
 
     /// A job on both nodes; waits until it says on the worker that it runs.
-    fn begin(&self, client: &mut Client, run: &str) -> u64 {
+    pub(crate) fn begin(&self, client: &mut Client, run: &str) -> u64 {
         let ready = self.worker.home().join("ready");
         let run = format!(
             "if [ $SKYPILOT_NODE_RANK = 1 ]; then touch {}; fi; {run}",
@@ -82,14 +91,14 @@ impl Pair {
     }
 }
 
-fn on_both(run: &str) -> JobSpec {
+pub(crate) fn on_both(run: &str) -> JobSpec {
     JobSpec {
         num_nodes: 2,
         ..job(run)
     }
 }
 
-fn cause(log: &Log) -> &str {
+pub(crate) fn cause(log: &Log) -> &str {
     log.job.cause.as_deref().unwrap_or_default()
 }
 
@@ -299,7 +308,7 @@ fn who_asks_at_the_wrong_place_is_told_so() {
 }
 
 /// Waits for a condition, but not for ever.
-fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < deadline, "waited for too long");

@@ -17,6 +17,7 @@ mod images;
 mod interrupt;
 mod jobs;
 mod language;
+mod links;
 mod names;
 mod processes;
 mod relaunch;
