@@ -119,10 +119,9 @@ async fn a_node_whose_pod_is_deleted_fails_its_job_and_the_next_launch_makes_it_
     with_namespace(async |namespace| {
         let running = begin(namespace, 3).await;
         let name = namespace.node_name("c", "worker2");
-        let deleted = namespace
-            .api::<Pod>()
-            .delete(&name, &DeleteParams::default());
-        deleted.await.expect("the pod is there");
+        let pods = namespace.api::<Pod>();
+        let deleted = pods.delete(&name, &DeleteParams::default()).await;
+        deleted.expect("the pod is there");
         let since = Instant::now();
         let finished = running.end().await.code(100);
         let known = since.elapsed();
