@@ -139,7 +139,7 @@ pub async fn replace_agent(pod: &Pod, script: &str) {
 /// Runs a command in a pod's task container, without the API server.
 pub async fn inside_pod(pod: &Pod, command: &[&str]) {
     let agent = agent(pod).expect("the pod runs on this machine");
-    enter(agent.pid, &["--root", "--wd=/"], command).await;
+    enter(agent.pid, &["--root", "--wd"], command).await;
 }
 
 /// Mounts a tmpfs of this size over a folder of a pod's task container.
