@@ -24,6 +24,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const LONGEST: u64 = 4 << 20;
 
+/// What stands between the head and the body of an answer.
+const BLANK: &[u8] = b"\r\n\r\n";
 /// Options of `docker` itself that have their value in the next word.
 const WITH_VALUE: [&str; 10] = [
     "--config",
@@ -134,7 +136,6 @@ async fn ask(socket: PathBuf, method: &str, path: &str) -> io::Result<Vec<u8>> {
         let line = String::from_utf8_lossy(line.unwrap_or_default()).into_owned();
         return Err(io::Error::other(format!("the daemon answered {line:?}")));
     }
-    const BLANK: &[u8] = b"\r\n\r\n";
     let head = answer.windows(BLANK.len()).position(|at| at == BLANK);
     let body = head.map_or(answer.len(), |head| head + BLANK.len());
     Ok(answer.split_off(body))

@@ -176,7 +176,6 @@ impl Surroundings {
     }
 }
 
-#[allow(dead_code, reason = "for the SSH server, which is under way")]
 impl LastOrder {
     fn remember(&self, order: &StageOrder) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =

@@ -10,6 +10,8 @@ use skiff_test::namespace::with_namespace;
 /// What a job of a gang prints of its place.
 const PLACE: &str = "task=$SKYPILOT_TASK_ID rank=$SKYPILOT_NODE_RANK of=$SKYPILOT_NUM_NODES \
                      ips=$(echo $SKYPILOT_NODE_IPS | tr ' ' '+') host=$(hostname)";
+/// A task of two nodes that work together.
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/gang.yaml");
 /// Commands that are started at the same time.
 const AT_ONCE: usize = 200;
 
@@ -76,6 +78,9 @@ async fn a_gang_knows_its_ranks_and_addresses_and_a_smaller_job_runs_on_fewer_no
         let address = ips[0].split('+').nth(1).expect("the worker's");
         assert!(worker.is_some_and(|line| line.contains(&format!(", ip={address}) "))), "{stdout}");
         assert_eq!(job(namespace, 1).await["exit_codes"], serde_json::json!([0, 0]));
+
+        let example = namespace.launch("c", &[EXAMPLE]).await.code(0);
+        example.says("the sum of all parts is 500500");
 
         let smaller = namespace.skiff().run(&["exec", "c", &format!("echo {PLACE}")]).await.code(0);
         assert_eq!(values(&smaller.stdout, "of"), ["1"], "{}", smaller.stdout);
