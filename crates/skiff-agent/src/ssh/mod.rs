@@ -6,6 +6,7 @@ mod channels;
 mod connection;
 mod exchange;
 mod forward;
+mod hangup;
 mod listening;
 mod packets;
 mod program;

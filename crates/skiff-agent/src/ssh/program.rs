@@ -14,6 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 
 use super::channel::{Channel, End, Gone, Input, Output, PACKET, Post};
+use super::hangup::Pipes;
 use super::listening::Ear;
 use super::terminal::Terminal;
 use crate::environment::Variables;
@@ -47,6 +48,8 @@ pub(crate) struct Control {
     pid: Pid,
     /// Its terminal.
     pub(crate) terminal: Option<Arc<Terminal>>,
+    /// Its pipes, where it has no terminal.
+    pipes: Option<Pipes>,
 }
 
 impl Control {
@@ -59,6 +62,9 @@ impl Control {
 
     /// The client has gone: all that its terminal's closing does not reach is told.
     fn hang_up(&self) {
+        if let Some(pipes) = &self.pipes {
+            return pipes.hang_up(self.pid);
+        }
         self.signal(Signal::HUP);
         let _ = kill_process_group(self.pid, Signal::HUP);
         // What is stopped would never hear it.
@@ -109,39 +115,48 @@ impl Launch<'_> {
             Path::new("/")
         };
         command.current_dir(home).env_clear().envs(self.variables);
-        let (ends, terminal) = match self.terminal {
+        let (ends, terminal, pipes) = match self.terminal {
             Some((terminal, other)) => {
                 command
                     .stdin(Stdio::from(other.try_clone()?))
                     .stdout(Stdio::from(other.try_clone()?))
                     .stderr(Stdio::from(other));
                 let terminal = Arc::new(terminal);
-                (Ends::Terminal(Arc::clone(&terminal)), Some(terminal))
+                (Ends::Terminal(Arc::clone(&terminal)), Some(terminal), None)
             }
-            None => (pipes(&mut command)?, None),
+            None => {
+                let (ends, pipes) = pipes(&mut command)?;
+                (ends, None, Some(pipes))
+            }
         };
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
         Ok(Started {
-            control: Control { pid, terminal },
+            control: Control {
+                pid,
+                terminal,
+                pipes,
+            },
             ends,
             exit: reaper.register_status(pid),
         })
     }
 }
 
-fn pipes(command: &mut Command) -> io::Result<Ends> {
+fn pipes(command: &mut Command) -> io::Result<(Ends, Pipes)> {
     let (theirs, input) = io::pipe()?;
     command.stdin(theirs);
     let (output, theirs) = io::pipe()?;
     command.stdout(theirs);
     let (errors, theirs) = io::pipe()?;
     command.stderr(theirs);
-    Ok(Ends::Pipes {
+    let pipes = Pipes::of([&input, &output, &errors])?;
+    let ends = Ends::Pipes {
         input: pipe::Sender::from_owned_fd(OwnedFd::from(input))?,
         output: pipe::Receiver::from_owned_fd(OwnedFd::from(output))?,
         errors: pipe::Receiver::from_owned_fd(OwnedFd::from(errors))?,
-    })
+    };
+    Ok((ends, pipes))
 }
 
 impl Started {

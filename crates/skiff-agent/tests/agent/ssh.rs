@@ -466,6 +466,21 @@ fn a_killed_client_leaves_no_process() {
 }
 
 #[test]
+fn what_an_editor_leaves_behind_outlives_a_broken_connection() {
+    let node = Node::start();
+    let mut command = node.background();
+    // As VS Code starts its server: in the background, with streams of its own; the script stays.
+    let script = "sleep 70003 > log 2>&1 < /dev/null & sleep 70004; true";
+    command.args(["-T", "node", script]).stdout(Stdio::null());
+    let background = Background::start(&mut command);
+    until("both run", || is_running("70003") && is_running("70004"));
+    drop(background);
+    until("the script's is gone", || !is_running("70004"));
+    assert!(is_running("70003"));
+    assert_eq!(node.run("pkill -f '^sleep 70003$'; echo found"), "found\n");
+}
+
+#[test]
 fn one_connection_serves_many_sessions_at_once() {
     let node = Node::start();
     let socket = node.at("master");
