@@ -23,6 +23,7 @@ mod processes;
 mod relaunch;
 mod rights;
 mod server;
+mod ssh;
 mod streams;
 mod task;
 mod volumes;

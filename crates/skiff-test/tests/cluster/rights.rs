@@ -195,6 +195,11 @@ async fn without_the_right_to_exec_the_message_names_it() {
         refused
             .notes("pods/exec")
             .notes("hint: ask the cluster's administrator for the rights");
+        let refused = skiff.run(&["ssh", "c", "--", "true"]).await.code(255);
+        refused
+            .one_error()
+            .notes("pods/exec")
+            .notes("hint: ask the cluster's administrator for the rights");
         skiff.run(&["status"]).await.code(0).says("UP");
     })
     .await;

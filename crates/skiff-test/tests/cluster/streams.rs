@@ -5,7 +5,7 @@ use skiff_test::proxy::{Cut, CuttingProxy};
 use skiff_test::{Namespace, Program};
 
 /// The program with a proxy between it and the API server.
-fn through(namespace: &Namespace, proxy: &CuttingProxy) -> Program {
+pub(crate) fn through(namespace: &Namespace, proxy: &CuttingProxy) -> Program {
     let mut kubeconfig = namespace
         .kubernetes
         .kubeconfig_for(&namespace.name)
