@@ -31,6 +31,9 @@ pub(crate) struct Mount {
     pub(crate) store: Target,
 }
 
+/// What no file of a user's belongs into.
+const SYSTEM: [&str; 2] = ["/proc", "/sys"];
+
 /// How something gets to its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
@@ -43,8 +46,9 @@ enum Way {
 impl Mount {
     /// The mount of a place as users write it.
     pub(crate) fn new(layout: &Layout, home: &Home, path: &str) -> Result<Self, SyncError> {
-        let destination = resolve(home, path)?;
-        Ok(Self::at(layout, destination))
+        let mount = Self::at(layout, resolve(home, path)?);
+        mount.check_owner(layout, home)?;
+        Ok(mount)
     }
 
     fn at(layout: &Layout, destination: PathBuf) -> Self {
@@ -56,6 +60,34 @@ impl Mount {
             records: layout.at(paths::SYNC).join("records").join(id),
         };
         Self { destination, store }
+    }
+
+    /// Makes sure that the place is the user's to fill.
+    fn check_owner(&self, layout: &Layout, home: &Home) -> Result<(), SyncError> {
+        if let Some(system) = SYSTEM.iter().find(|own| self.destination.starts_with(own)) {
+            return Err(self.refused(format!("{system} is the system's own")));
+        }
+        let mut existing = self.destination.as_path();
+        while let Some(above) = existing.parent()
+            && fs::metadata(existing).is_err()
+        {
+            existing = above;
+        }
+        let real = fs::canonicalize(existing).map_err(SyncError::read(existing))?;
+        let is_within =
+            |folder: PathBuf| fs::canonicalize(folder).is_ok_and(|folder| real.starts_with(folder));
+        let is_free = [
+            home.workdir.clone(),
+            layout.at(paths::MOUNTS),
+            layout.at(paths::HOME),
+        ]
+        .into_iter()
+        .any(is_within);
+        if !is_free && is_within(layout.root().to_owned()) {
+            let own = layout.root().display();
+            return Err(self.refused(format!("{own} is Skiff's own")));
+        }
+        Ok(())
     }
 
     /// How deep the place lies.

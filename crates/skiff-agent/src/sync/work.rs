@@ -142,8 +142,8 @@ impl Staged {
             .collect();
         mounts.sort_by_key(|mount| mount.depth());
         for mount in mounts {
-            mount.remember()?;
             mount.appear(&self.layout)?;
+            mount.remember()?;
         }
         if let Some(workdir) = self.roots.iter().find(|root| root.mount.is_none())
             && self.comparison.has_changes

@@ -131,8 +131,20 @@ fn a_place_that_cannot_be_had_is_named_with_the_reason() {
     let home = agent.home();
     fs::write(home.join("file"), "of the image").expect("written");
     fs::create_dir(home.join("folder")).expect("a folder");
+    let own = |path: &str| agent.root().join(path).display().to_string();
     let cases = [
-        (none().mount("/proc/nothing/x").file("x", "1"), "/proc"),
+        (
+            none().mount("/proc/x").file("x", "1"),
+            "/proc is the system's own",
+        ),
+        (
+            none().mount(&own("bin/tool")).file("tool", "1"),
+            "is Skiff's own",
+        ),
+        (
+            none().mount("~/sky_logs").folder("sky_logs"),
+            "is Skiff's own",
+        ),
         (
             none().mount("~/file/below").file("below", "1"),
             "is no folder",

@@ -54,7 +54,9 @@ refusals! {
     a_service_is_refused: "service: {readiness_probe: /health}\nresources: {ports: 8080}\nrun: serve\n";
     a_pool_is_refused: "pool: {workers: 2}\nsetup: prepare\n";
     accelerators_are_refused: "resources: {accelerators: 'A100:2'}\nrun: echo\n";
-    file_mounts_of_buckets_are_refused: "file_mounts: {/data: s3://bucket, /models: gs://other/models}\nrun: echo\n";
+    mounts_of_buckets_are_refused: "file_mounts: {/data: s3://bucket, /models: gs://other/models}\nrun: echo\n";
+    storage_mounts_are_refused: "file_mounts: {/data: {name: bucket, mode: MOUNT}}\nrun: echo\n";
+    a_mount_whose_source_is_missing_is_refused: "file_mounts: {/data: ./nothing}\nrun: echo\n";
     volumes_are_refused: "volumes: {/mnt/data: scratch}\nrun: echo\n";
     secrets_that_a_server_keeps_are_refused: "secrets: {TOKEN: null, OTHER: null}\nrun: echo\n";
     docker_without_privileges_is_refused: "config: {kubernetes: {enable_docker: BUILD}}\nrun: docker build .\n";
@@ -65,6 +67,14 @@ file_mounts: {/a: s3://a, /b: s3://b, /c: s3://c, /d: s3://d, /e: s3://e}
 config: {kubernetes: {enable_docker: {mode: ALL, cache_volume: cache}}}
 run: echo
 ";
+}
+
+#[tokio::test]
+async fn local_mounts_and_git_workdirs_are_taken() {
+    let mounts = "file_mounts: {/data: ./task.yaml, relative: ., ~/x: task.yaml}\nrun: echo\n";
+    dry_run(mounts, &["--cpus", "1"]).await.code(0);
+    let git = "workdir: {url: 'https://example.com/x.git', ref: main}\nrun: echo\n";
+    dry_run(git, &["--cpus", "1"]).await.code(0);
 }
 
 #[tokio::test]

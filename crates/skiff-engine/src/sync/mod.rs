@@ -108,6 +108,8 @@ impl SyncError {
 struct Source {
     root: SyncRoot,
     path: PathBuf,
+    /// Whether nothing of it stays behind, whatever it asks to ignore: a clone has nothing but what its repository has.
+    is_whole: bool,
 }
 
 /// What of a task is synced.
@@ -176,13 +178,18 @@ impl Sources {
             Source {
                 root: SyncRoot::Workdir,
                 path: checkout.folder,
+                is_whole: true,
             },
         );
         Ok(checkout.variables)
     }
 
     fn add(&mut self, root: SyncRoot, path: PathBuf) {
-        self.sources.push(Source { root, path });
+        self.sources.push(Source {
+            root,
+            path,
+            is_whole: false,
+        });
     }
 
     /// The folder of the workdir, and the number of mounts, in words.

@@ -100,7 +100,7 @@ fn read(root: u16, source: &Source, prefix: Option<&[u8]>) -> Result<Vec<Found>,
             .collect());
     }
     let (sender, receiver) = mpsc::channel();
-    walk(&source.path)?.run(|| {
+    walk(source)?.run(|| {
         let sender = sender.clone();
         Box::new(move |entry| {
             let read = entry
@@ -209,10 +209,14 @@ fn hash_of(path: &Path, size: u64) -> io::Result<(u64, ContentHash)> {
 
 /// All that is to be synced of a folder. A `.skyignore` in it decides what stays behind, else `.gitignore` files and the
 /// repository's own list do.
-fn walk(folder: &Path) -> Result<WalkParallel, SyncError> {
-    let mut walk = WalkBuilder::new(folder);
-    let skyignore = patterns(folder)?;
-    let by_git = skyignore.is_none();
+fn walk(source: &Source) -> Result<WalkParallel, SyncError> {
+    let mut walk = WalkBuilder::new(&source.path);
+    let skyignore = if source.is_whole {
+        None
+    } else {
+        patterns(&source.path)?
+    };
+    let by_git = skyignore.is_none() && !source.is_whole;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     walk.hidden(false)
         .ignore(false)
@@ -270,3 +274,6 @@ fn unreadable(folder: &Path, error: ignore::Error) -> SyncError {
     };
     SyncError::Read { path, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ mod rights;
 mod server;
 mod ssh;
 mod streams;
+mod syncs;
 mod task;
 mod volumes;
 

@@ -25,7 +25,8 @@ pub(crate) fn through(namespace: &Namespace, proxy: &CuttingProxy) -> Program {
     namespace.skiff_as("kubeconfig-proxy", &kubeconfig)
 }
 
-async fn proxy(namespace: &Namespace, cut: Cut) -> CuttingProxy {
+/// A proxy before the namespace's API server.
+pub(crate) async fn proxy(namespace: &Namespace, cut: Cut) -> CuttingProxy {
     let server = namespace
         .kubernetes
         .server()
