@@ -1,21 +1,42 @@
 //! Commands in containers, over the API server's WebSocket.
+//!
+//! The messages are large: every process on the way to the container handles each by itself, and `kube`'s own loop
+//! cuts them at 4 KiB.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{AttachParams, AttachedProcess};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{AttachParams, Request};
+use kube::client::Connection;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::{ApiError, Cluster};
 
 /// Bytes that may wait in each direction: enough for a few of the largest frames on the way.
 const PIPE: usize = 256 << 10;
+/// Bytes of the command's input in one message, at most.
+const MESSAGE: usize = 64 << 10;
 /// What is kept of the command's error output.
 const STDERR: u64 = 8 << 10;
+/// How often an idle connection is used, so that nobody on the way takes it for dead.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+
+/// The first byte of a message says which stream it belongs to.
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR_STREAM: u8 = 2;
+const STATUS: u8 = 3;
+/// Ends the stream whose number follows.
+const CLOSE: u8 = 255;
 
 /// A command that runs in a container.
 pub struct ExecStream {
@@ -29,96 +50,35 @@ pub struct ExecStream {
 
 /// How a command ended, when asked after its output has ended. Dropping it ends the stream.
 pub struct ExecEnd {
-    process: AttachedProcess,
-    stderr: Box<dyn AsyncRead + Send + Unpin>,
-    status: End,
+    stderr: DuplexStream,
+    /// Gives the API server's words about the end, once the stream has ended in whichever way.
+    moving: Moving,
 }
 
-/// The API server's words about the end, once the stream has ended in whichever way.
-type End = Shared<BoxFuture<'static, Option<String>>>;
+/// The task that moves the bytes; it ends when this is dropped.
+struct Moving(JoinHandle<Option<String>>);
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 impl ExecEnd {
     /// The command's last words on its error output, or the API server's reason; empty where there is none.
-    pub async fn reason(self) -> String {
-        let Self {
-            process,
-            stderr,
-            status,
-        } = self;
+    pub async fn reason(mut self) -> String {
         let mut text = Vec::new();
-        let _ = stderr.take(STDERR).read_to_end(&mut text).await;
+        let _ = self.stderr.take(STDERR).read_to_end(&mut text).await;
         let text = String::from_utf8_lossy(&text).trim().to_owned();
-        let reason = if text.is_empty() {
-            status.await.unwrap_or_default()
-        } else {
-            text
-        };
-        drop(process);
-        reason
-    }
-}
-
-/// One of the client's pipes. They do not end when the stream breaks: this one does.
-struct UntilEnd<P> {
-    pipe: P,
-    end: End,
-    ended: bool,
-}
-
-impl<P> UntilEnd<P> {
-    fn new(pipe: P, end: &End) -> Self {
-        Self {
-            pipe,
-            end: end.clone(),
-            ended: false,
+        if !text.is_empty() {
+            return text;
         }
-    }
-
-    /// Whether the stream has ended; if not, the task is woken when it has.
-    fn has_ended(&mut self, context: &mut Context<'_>) -> bool {
-        self.ended = self.ended || self.end.poll_unpin(context).is_ready();
-        self.ended
-    }
-}
-
-impl<P: AsyncRead + Unpin> AsyncRead for UntilEnd<P> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let read = Pin::new(&mut this.pipe).poll_read(context, buffer);
-        if read.is_ready() || !this.has_ended(context) {
-            return read;
-        }
-        // What came before the end is in the pipe by now; when that is read, nothing follows.
-        match Pin::new(&mut this.pipe).poll_read(context, buffer) {
-            Poll::Pending => Poll::Ready(Ok(())),
-            Poll::Ready(read) => Poll::Ready(read),
-        }
-    }
-}
-
-impl<P: AsyncWrite + Unpin> AsyncWrite for UntilEnd<P> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        if this.has_ended(context) {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        Pin::new(&mut this.pipe).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_shutdown(context)
+        // A task that was not aborted and did not panic gives its result.
+        (&mut self.moving.0)
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or_default()
     }
 }
 
@@ -134,29 +94,99 @@ impl Cluster {
             .container(container)
             .stdin(true)
             .stdout(true)
-            .stderr(true)
-            .max_stdin_buf_size(PIPE)
-            .max_stdout_buf_size(PIPE)
-            .max_stderr_buf_size(PIPE);
-        let mut process = self
-            .api::<Pod>()
-            .exec(pod, command.iter().copied(), &params)
+            .stderr(true);
+        let api = self.api::<Pod>();
+        let opening = async {
+            let request = Request::new(api.resource_url());
+            let request = request
+                .exec(pod, command.iter().copied(), &params)
+                .map_err(kube::Error::BuildRequest)?;
+            api.clone().into_client().connect(request).await
+        };
+        let connection = opening
             .await
             .map_err(|error| self.failed("open a stream to", self.object::<Pod>(pod), &error))?;
-        let asked_for = "the stream was asked for";
-        let status = process.take_status().expect("it is taken once");
-        let end = status
-            .map(|status| status.and_then(|status| status.message))
-            .boxed()
-            .shared();
+        let (stdin, input) = duplex(PIPE);
+        let (stdout, output) = duplex(PIPE);
+        let (stderr, errors) = duplex(PIPE);
+        // Whichever way it ends: its ends of the pipes are dropped then, which ends ours.
+        let moving = tokio::spawn(carry(connection, input, output, errors));
         Ok(ExecStream {
-            stdin: Box::new(UntilEnd::new(process.stdin().expect(asked_for), &end)),
-            stdout: Box::new(UntilEnd::new(process.stdout().expect(asked_for), &end)),
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
             end: ExecEnd {
-                stderr: Box::new(UntilEnd::new(process.stderr().expect(asked_for), &end)),
-                process,
-                status: end,
+                stderr,
+                moving: Moving(moving),
             },
         })
     }
+}
+
+/// Moves bytes both ways until the stream ends; gives the API server's words about that.
+async fn carry(
+    connection: Connection,
+    input: DuplexStream,
+    output: DuplexStream,
+    errors: DuplexStream,
+) -> Option<String> {
+    let can_close_streams = connection.supports_stream_close();
+    let (sender, receiver) = connection.into_stream().split();
+    tokio::select! {
+        end = receive(receiver, output, errors) => end,
+        // Where nothing can be sent any more, the receiver meets the end.
+        never = async { send(sender, input, can_close_streams).await; pending::<Infallible>().await } => match never {},
+    }
+}
+
+async fn send<S: AsyncRead + AsyncWrite + Unpin>(
+    mut sender: SplitSink<WebSocketStream<S>, Message>,
+    mut input: DuplexStream,
+    can_close_streams: bool,
+) {
+    let mut keep_alive = interval(KEEP_ALIVE);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    keep_alive.reset();
+    let mut is_open = true;
+    let mut sent: Result<(), Error> = Ok(());
+    while sent.is_ok() {
+        let mut bytes = Vec::with_capacity(1 + MESSAGE);
+        bytes.push(STDIN);
+        tokio::select! {
+            read = input.read_buf(&mut bytes), if is_open => {
+                is_open = matches!(read, Ok(1..));
+                sent = if is_open {
+                    sender.send(Message::binary(bytes)).await
+                } else if can_close_streams {
+                    sender.send(Message::binary(vec![CLOSE, STDIN])).await
+                } else {
+                    // An old API server knows the end of a command's input by the end of everything.
+                    sender.close().await
+                };
+            }
+            _ = keep_alive.tick() => sent = sender.send(Message::Ping(Vec::new().into())).await,
+        }
+    }
+}
+
+async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    mut receiver: SplitStream<WebSocketStream<S>>,
+    mut output: DuplexStream,
+    mut errors: DuplexStream,
+) -> Option<String> {
+    while let Some(Ok(message)) = receiver.next().await {
+        let Message::Binary(bytes) = message else {
+            continue;
+        };
+        // Whoever does not read one of the streams may still want the other.
+        match bytes.split_first() {
+            Some((&STDOUT, bytes)) => drop(output.write_all(bytes).await),
+            Some((&STDERR_STREAM, bytes)) => drop(errors.write_all(bytes).await),
+            Some((&STATUS, bytes)) => {
+                let status: Option<Status> = serde_json::from_slice(bytes).ok();
+                return status.and_then(|status| status.message);
+            }
+            _ => {}
+        }
+    }
+    None
 }

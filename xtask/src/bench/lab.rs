@@ -151,6 +151,28 @@ impl<'p> Lab<'p> {
         self.time(&mut self.kubectl(words))
     }
 
+    /// The time that a `kubectl` command takes that is fed with an archive of a folder, in seconds.
+    pub(super) fn time_kubectl_fed_with(&self, folder: &str, words: &[&str]) -> Result<f64> {
+        let script = "folder=$1; shift; tar c -C \"$folder\" . | kubectl \"$@\"";
+        let mut shell = Command::new("sh");
+        self.skiff
+            .lend(&mut shell)
+            .args(["-c", script, "sh", folder, "--context", CONTEXT])
+            .args(words);
+        self.time(&mut shell)
+    }
+
+    /// Makes an empty folder and gives its path.
+    pub(super) fn tree(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder()?.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder)
+    }
+
     /// Launches a small idle cluster of pods unless it is there; returns the name of its pod.
     pub(super) fn idle_pod(&mut self, name: &str) -> Result<String> {
         self.cluster_up()?;

@@ -14,6 +14,7 @@ mod local_up;
 mod measurement;
 mod queue_1000;
 mod status;
+mod sync;
 mod task_show;
 mod test_time;
 
@@ -92,6 +93,8 @@ fn all() -> Vec<Box<dyn Bench>> {
         Box::new(agent_rss::AgentRss::default()),
         Box::new(queue_1000::Queue1000::default()),
         Box::new(queue_1000::Queue1000Table::default()),
+        Box::new(sync::Sync::default()),
+        Box::new(sync::SyncUnchanged::default()),
         Box::new(gang_start::GangStart::default()),
         Box::new(local_up::LocalUp),
         Box::new(task_show::TaskShow::default()),

@@ -55,6 +55,10 @@ pub(crate) struct Wanted {
     pub(crate) last: u32,
     /// Its size.
     pub(crate) size: u64,
+    /// The permissions of the last one.
+    pub(crate) mode: u32,
+    /// The time of the last one.
+    pub(crate) modified: i64,
 }
 
 /// What is to be done for all entries of a sync.
@@ -94,16 +98,32 @@ impl Comparison {
             self.has_changes |= status != Status::Same;
             let number = u32::try_from(self.statuses.len()).expect("the manifest's count is one");
             self.statuses.push(status);
-            if let (Status::Make, EntryKind::File { size, hash, .. }) = (status, &new.kind) {
-                let wanted = self.wanted.entry(*hash).or_insert(Wanted {
-                    entry: number,
-                    last: number,
-                    size: *size,
-                });
-                wanted.last = number;
+            if status == Status::Make {
+                self.want(number, &new.kind);
             }
         }
         obstacles.end()
+    }
+
+    /// Notes that the content of an entry has to come, where it is a file.
+    fn want(&mut self, number: u32, kind: &EntryKind) {
+        let EntryKind::File {
+            mode,
+            size,
+            modified,
+            hash,
+        } = kind
+        else {
+            return;
+        };
+        let wanted = self.wanted.entry(*hash).or_insert(Wanted {
+            entry: number,
+            last: number,
+            size: *size,
+            mode: *mode,
+            modified: *modified,
+        });
+        (wanted.last, wanted.mode, wanted.modified) = (number, *mode, *modified);
     }
 }
 

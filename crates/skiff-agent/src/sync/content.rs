@@ -1,9 +1,10 @@
 //! Contents of files: hashed, copied and written with holes where there are only zeros.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use skiff_proto::tree::ContentHash;
 
@@ -16,6 +17,8 @@ const PAGE: usize = 4 << 10;
 pub(crate) struct SparseFile {
     file: File,
     at: u64,
+    /// Its length on disk, which lacks the holes at its end.
+    length: u64,
 }
 
 impl SparseFile {
@@ -29,7 +32,11 @@ impl SparseFile {
             .mode(0o600)
             .open(path)?;
         let at = file.metadata()?.len();
-        Ok(Self { file, at })
+        Ok(Self {
+            file,
+            at,
+            length: at,
+        })
     }
 
     /// Writes some bytes.
@@ -37,6 +44,7 @@ impl SparseFile {
         for page in runs(bytes) {
             if !is_zero(page) || page.len() < PAGE {
                 self.file.write_all_at(page, self.at)?;
+                self.length = self.at + page.len() as u64;
             }
             self.at += page.len() as u64;
         }
@@ -45,10 +53,22 @@ impl SparseFile {
 
     /// Gives the file its length, holes at its end included.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        if self.file.metadata()?.len() != self.at {
+        if self.length != self.at {
             self.file.set_len(self.at)?;
+            self.length = self.at;
         }
         Ok(())
+    }
+
+    /// Gives the file, which is whole now, its permissions and its time, unless its owner could not get at it any more.
+    pub(crate) fn furnish(&self, mode: u32, modified: SystemTime) -> io::Result<()> {
+        if mode & 0o600 != 0o600 {
+            return Ok(());
+        }
+        self.file
+            .set_times(FileTimes::new().set_modified(modified))?;
+        self.file
+            .set_permissions(Permissions::from_mode(mode & 0o777))
     }
 
     /// Reads what is there into a hasher.

@@ -111,8 +111,10 @@ where
         let mut gone: Vec<PathBuf> = Vec::new();
         for pair in self.pairs()? {
             let pair = pair?;
-            let found = there.look(&pair)?;
-            let (Some(found), Some(old)) = (found, &pair.old) else {
+            let Some(old) = &pair.old else {
+                continue;
+            };
+            let Some(found) = there.look(&pair)? else {
                 continue;
             };
             let stays = match &pair.new {
@@ -319,7 +321,8 @@ fn open_to_furnish(path: &Path) -> io::Result<File> {
     }
 }
 
-fn time_of(nanoseconds: i64) -> SystemTime {
+/// A time of a manifest.
+pub(crate) fn time_of(nanoseconds: i64) -> SystemTime {
     let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
     let time = if nanoseconds < 0 {
         UNIX_EPOCH.checked_sub(distance)

@@ -3,7 +3,7 @@
 //! Each sync has a folder of its own, so that two of them never meet in a file. What is in it when a sync breaks off
 //! goes to a store of contents by hash, from which the next sync takes what it needs: nothing is sent twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -94,9 +94,18 @@ impl Staging {
         targets: &[&Target],
     ) -> Result<Vec<Need>, SyncError> {
         let mut lacking = HashMap::new();
+        let kept = names_in(&self.kept).map_err(SyncError::read(&self.kept))?;
         for (hash, wanted) in &comparison.wanted {
-            if let Some(offset) = self.take_kept(hash, wanted.size)? {
-                lacking.insert(*hash, offset);
+            let there = if kept.contains(name_of(hash).as_str()) {
+                self.take_kept(hash, wanted.size)?
+            } else {
+                0
+            };
+            if there < wanted.size {
+                lacking.insert(*hash, there);
+            } else if wanted.size == 0 {
+                let path = self.content(hash);
+                SparseFile::append(&path).map_err(SyncError::write(&path))?;
             }
         }
         for target in targets {
@@ -115,29 +124,21 @@ impl Staging {
         Ok(needs)
     }
 
-    /// Takes over what an earlier sync had of a content: how much there is, or None where it is whole.
-    fn take_kept(&self, hash: &ContentHash, size: u64) -> Result<Option<u64>, SyncError> {
+    /// Takes over what an earlier sync had of a content: how much of it there is.
+    fn take_kept(&self, hash: &ContentHash, size: u64) -> Result<u64, SyncError> {
         let path = self.content(hash);
         match fs::rename(self.kept.join(name_of(hash)), &path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Another sync took it first.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             result => result.map_err(SyncError::write(&path))?,
         }
-        let length = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(_) if size > 0 => return Ok(Some(0)),
-            Err(_) => {
-                SparseFile::append(&path).map_err(SyncError::write(&path))?;
-                return Ok(None);
-            }
-        };
-        if length < size {
-            return Ok(Some(length));
-        }
-        if length == size && content::hash_of(&path).map_err(SyncError::read(&path))? == *hash {
-            return Ok(None);
+        let length = fs::metadata(&path).map_err(SyncError::read(&path))?.len();
+        let is_whole = || Ok(content::hash_of(&path).map_err(SyncError::read(&path))? == *hash);
+        if length < size || (length == size && is_whole()?) {
+            return Ok(length);
         }
         fs::remove_file(&path).map_err(SyncError::write(&path))?;
-        Ok(Some(0))
+        Ok(0)
     }
 
     /// Copies contents that lie in a tree under other names.
@@ -227,6 +228,11 @@ pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
+}
+
+fn names_in(dir: &Path) -> io::Result<HashSet<String>> {
+    let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect()
 }
 
 fn name_of(hash: &ContentHash) -> String {

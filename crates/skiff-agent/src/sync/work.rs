@@ -6,12 +6,12 @@ use std::io::{self, Read};
 use skiff_proto::tree::{ContentHash, ContentHead, Need, SyncRoot};
 use tokio::sync::{mpsc, oneshot};
 
-use super::compare::{Comparison, Target};
+use super::compare::{Comparison, Target, Wanted};
 use super::content::{BUFFER, SparseFile};
 use super::error::SyncError;
 use super::manifest::{Manifest, broken, unpacked};
 use super::mounts::{self, Mount};
-use super::place::Placing;
+use super::place::{Placing, time_of};
 use super::staging::Staging;
 use crate::connection::Piece;
 use crate::home::Home;
@@ -204,8 +204,16 @@ fn seen(root: &Root) -> Option<Seen> {
 /// The contents that a sync waits for.
 struct Contents<'a> {
     staging: &'a Staging,
-    /// By the entry under which each comes: its hash, its size and what there is of it.
-    waiting: HashMap<u32, (ContentHash, u64, u64)>,
+    /// By the entry under which each comes.
+    waiting: HashMap<u32, Waiting>,
+}
+
+/// A content that has not come yet.
+struct Waiting {
+    hash: ContentHash,
+    wanted: Wanted,
+    /// How much of it there is.
+    there: u64,
 }
 
 impl<'a> Contents<'a> {
@@ -216,8 +224,12 @@ impl<'a> Contents<'a> {
             .wanted
             .iter()
             .filter_map(|(hash, wanted)| {
-                let offset = offsets.get(&wanted.entry)?;
-                Some((wanted.entry, (*hash, wanted.size, *offset)))
+                let waiting = Waiting {
+                    hash: *hash,
+                    wanted: *wanted,
+                    there: *offsets.get(&wanted.entry)?,
+                };
+                Some((wanted.entry, waiting))
             })
             .collect();
         Self { staging, waiting }
@@ -248,12 +260,16 @@ impl<'a> Contents<'a> {
         buffer: &mut [u8],
     ) -> Result<(), SyncError> {
         // Another node needs it, or more of it.
-        let Some((hash, size, there)) = self.waiting.remove(&head.entry) else {
+        let Some(waiting) = self.waiting.remove(&head.entry) else {
             return skip(reader, head.length, buffer);
         };
-        let malformed = || SyncError::Malformed(io::ErrorKind::InvalidData.into());
-        if head.offset > there || head.offset.checked_add(head.length) != Some(size) {
-            return Err(malformed());
+        let Waiting {
+            hash,
+            wanted,
+            there,
+        } = waiting;
+        if head.offset > there || head.offset.checked_add(head.length) != Some(wanted.size) {
+            return Err(SyncError::Malformed(io::ErrorKind::InvalidData.into()));
         }
         skip(reader, there - head.offset, buffer)?;
         let path = self.staging.content(&hash);
@@ -263,7 +279,7 @@ impl<'a> Contents<'a> {
             file.hash_into(&mut hasher)
                 .map_err(SyncError::read(&path))?;
         }
-        let mut left = size - there;
+        let mut left = wanted.size - there;
         while left > 0 {
             let bytes = read_some(reader, left, buffer)?;
             hasher.update(bytes);
@@ -272,12 +288,19 @@ impl<'a> Contents<'a> {
         }
         file.finish().map_err(SyncError::write(&path))?;
         if *hasher.finalize().as_bytes() == hash {
-            return Ok(());
+            let furnished = file.furnish(wanted.mode, time_of(wanted.modified));
+            return furnished.map_err(SyncError::write(&path));
         }
         // It is of no use to anybody.
         drop(file);
         std::fs::remove_file(&path).map_err(SyncError::write(&path))?;
-        self.waiting.insert(head.entry, (hash, size, 0));
+        let there = 0;
+        let waiting = Waiting {
+            hash,
+            wanted,
+            there,
+        };
+        self.waiting.insert(head.entry, waiting);
         Ok(())
     }
 
@@ -285,7 +308,9 @@ impl<'a> Contents<'a> {
     fn end(self, manifest: &Manifest) -> Result<(), SyncError> {
         match self.waiting.iter().min_by_key(|(entry, _)| **entry) {
             None => Ok(()),
-            Some((entry, (_, _, 0))) => Err(SyncError::Content(manifest.path_of(*entry))),
+            Some((entry, Waiting { there: 0, .. })) => {
+                Err(SyncError::Content(manifest.path_of(*entry)))
+            }
             Some((entry, _)) => Err(SyncError::Lacking(manifest.path_of(*entry))),
         }
     }

@@ -114,7 +114,7 @@ async fn trees_are_on_all_nodes_and_their_bytes_go_over_the_users_line_once() {
 
         // What is gone here goes there, what jobs have made stays, and nothing is sent again.
         assert!(printed(namespace, "2", "echo mine > bin/result").await.is_empty());
-        fs::remove_file(script).expect("own file");
+        fs::remove_file(&script).expect("own file");
         fs::remove_file(code.join("sparse")).expect("own file");
         let line = proxy(namespace, Cut::Never).await;
         through(namespace, &line).run(&words).await.code(0);
