@@ -99,20 +99,23 @@ impl Mount {
     pub(crate) fn check(&self, is_folder: bool) -> Result<(), SyncError> {
         match self.way(is_folder)? {
             Way::Merge(folder) => self.check_writable(&folder),
-            Way::Link => {
-                let mut above = self.destination.parent();
-                while let Some(folder) = above {
-                    match fs::metadata(folder) {
-                        Ok(found) if found.is_dir() => return self.check_writable(folder),
-                        Ok(_) => {
-                            return Err(self.refused(format!("{} is no folder", folder.display())));
-                        }
-                        Err(_) => above = folder.parent(),
-                    }
-                }
-                Ok(())
+            Way::Link => self
+                .folder_above()
+                .and_then(|folder| self.check_writable(folder)),
+        }
+    }
+
+    /// The nearest folder above the place that is there.
+    fn folder_above(&self) -> Result<&Path, SyncError> {
+        let mut above = self.destination.parent();
+        while let Some(folder) = above {
+            match fs::metadata(folder) {
+                Ok(found) if found.is_dir() => return Ok(folder),
+                Ok(_) => return Err(self.refused(format!("{} is no folder", folder.display()))),
+                Err(_) => above = folder.parent(),
             }
         }
+        Ok(Path::new("/"))
     }
 
     fn check_writable(&self, folder: &Path) -> Result<(), SyncError> {
@@ -161,6 +164,8 @@ impl Mount {
         if fs::read_link(&self.destination).is_ok_and(|link| link == source) {
             return Ok(());
         }
+        // The same sync may have brought a file there.
+        self.folder_above()?;
         let linked = (|| {
             if let Some(above) = self.destination.parent() {
                 fs::create_dir_all(above)?;

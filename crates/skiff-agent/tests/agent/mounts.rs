@@ -155,6 +155,13 @@ fn a_place_that_cannot_be_had_is_named_with_the_reason() {
             "it is a folder",
         ),
         (none().mount("/").file("x", "1"), "it is no place"),
+        (
+            Trees::workdir()
+                .file("mine", "1")
+                .mount("mine/below")
+                .file("below", "1"),
+            "is no folder",
+        ),
     ];
     for (at, (trees, why)) in cases.into_iter().enumerate() {
         let (kind, message) = client.refused(&trees);

@@ -357,7 +357,9 @@ fn a_broken_connection_changes_nothing_and_the_next_sync_goes_on() {
         .begin_sync("again", &trees)
         .unwrap_or_else(|other| panic!("{other:?}"));
     assert_eq!(begun.needs.len(), 1, "what was whole was asked for again");
-    assert!(begun.needs[0].offset > 1 << 20, "{:?}", begun.needs);
+    // What was sent ahead of the agent's word, a window at most, and a block of the compression may be lost.
+    let least = (2 << 20) - u64::from(Frame::WINDOW) - (256 << 10);
+    assert!(begun.needs[0].offset > least, "{:?}", begun.needs);
     drop(client);
     assert_eq!(agent.client().sync(&trees), 1);
     assert_eq!(

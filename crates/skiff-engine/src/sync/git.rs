@@ -3,93 +3,20 @@
 //! No git and no credential reaches a pod: passwords go to git alone, through its environment, never on a command line
 //! nor into the clone.
 
+mod error;
+
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use thiserror::Error;
 use tokio::process::Command;
 
 use super::Machine;
+pub use error::GitError;
 
 /// Answers git's question for a password with what is in its environment.
 const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \
                       \"$SKIFF_GIT_USER\" \"$SKIFF_GIT_PASSWORD\"; }; f";
-
-/// Why a repository could not be cloned.
-#[derive(Debug, Error)]
-pub enum GitError {
-    /// There is no git.
-    #[error("cannot run git, which fetches the workdir {url}")]
-    NoGit {
-        /// The repository.
-        url: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The address or reference is not one.
-    #[error("{what} is not the name of a repository or of something in one")]
-    Name {
-        /// What was written.
-        what: String,
-    },
-    /// The repository is not there for this user.
-    #[error("cannot read the repository {url}: {said}")]
-    NoAccess {
-        /// The repository.
-        url: String,
-        /// What git said.
-        said: String,
-    },
-    /// The repository has no such branch, tag or commit.
-    #[error("the repository {url} has no branch, tag or commit `{reference}`")]
-    NoReference {
-        /// The repository.
-        url: String,
-        /// What was asked for.
-        reference: String,
-    },
-    /// Git failed.
-    #[error("git {command} failed for {url}: {said}")]
-    Failed {
-        /// The repository.
-        url: String,
-        /// Which of git's commands.
-        command: String,
-        /// What git said.
-        said: String,
-    },
-    /// The folder for clones cannot be used.
-    #[error("cannot use {path} for clones")]
-    Cache {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl GitError {
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoGit { .. } => Some(
-                "install git, or clone the repository and name the folder with --workdir"
-                    .to_owned(),
-            ),
-            Self::NoAccess { .. } => Some(
-                "check the address; GIT_TOKEN gives git a token for HTTPS, GIT_SSH_KEY_PATH a key for SSH".to_owned(),
-            ),
-            Self::NoReference { url, .. } => {
-                Some(format!("`git ls-remote {url}` lists branches and tags"))
-            }
-            Self::Name { .. } | Self::Failed { .. } | Self::Cache { .. } => None,
-        }
-    }
-}
 
 /// A repository, and how to get at it.
 #[derive(Clone)]

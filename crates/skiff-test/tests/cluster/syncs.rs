@@ -235,3 +235,18 @@ async fn mounts_outside_the_home_outlive_their_container_and_what_cannot_be_is_r
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_example_brings_its_files_to_both_nodes() {
+    with_namespace(async |namespace| {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let skiff = namespace.skiff().inside(root);
+        let launch = skiff.run(&["launch", "-y", "-c", "files", "examples/files.yaml"]);
+        let finished = launch.await.code(0);
+        finished
+            .says("5 words on node 0")
+            .says("5 words on node 1")
+            .says("the same words");
+    })
+    .await;
+}
