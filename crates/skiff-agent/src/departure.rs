@@ -13,9 +13,11 @@ use tokio::time::timeout;
 use crate::hooks::HookRunner;
 use crate::idle;
 use crate::keeper::Command;
+use crate::layout::Layout;
 use crate::nodes::Nodes;
+use crate::owner::ApiServer;
 use crate::queue::Departure;
-use crate::report;
+use crate::{report, with_causes};
 
 /// Demands on their way; their senders wait where nobody has heard them yet.
 const DEMANDS: usize = 4;
@@ -152,6 +154,25 @@ fn reason(departure: Departure, autostop: Option<&Autostop>) -> String {
         (Departure::Stop, _) => "the cluster is being stopped".to_owned(),
         (Departure::Stopped, _) => "the container was told to stop".to_owned(),
         (Departure::Down | Departure::Idle, _) => "the cluster is being taken down".to_owned(),
+    }
+}
+
+/// Has the whole cluster go, where it took itself down and somebody gave this agent the right: else the next command of
+/// its user removes what is left.
+pub(crate) async fn vanish(layout: &Layout, server: ApiServer, farewell: &Farewell) {
+    let is_down = farewell.autostop.is_some_and(|policy| policy.down);
+    if farewell.left != Left::Idle || !is_down {
+        return;
+    }
+    let Some(access) = idle::owner(layout) else {
+        return;
+    };
+    match server.delete(access).await {
+        Ok(()) => report("the cluster's owner is deleted: Kubernetes removes the rest"),
+        Err(error) => report(&format!(
+            "what is left of the cluster stays until its user's next command: {}",
+            with_causes(&error)
+        )),
     }
 }
 

@@ -10,6 +10,7 @@ mod tests;
 mod watch;
 
 pub(crate) use activity::{Activity, Busy};
+pub(crate) use kept::{Kept, owner};
 pub(crate) use watch::{Order, Watch};
 
 /// What goes on at this node.

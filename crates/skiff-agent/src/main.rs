@@ -28,6 +28,7 @@ mod link;
 mod log_stream;
 mod memory_sampler;
 mod nodes;
+mod owner;
 mod passwd;
 mod queue;
 mod reaper;
@@ -92,15 +93,20 @@ pub(crate) fn report(line: &str) {
     eprintln!("{line}");
 }
 
-/// Says why a role ended, on one line with all causes, and gives the exit code of failure.
-fn fail(role: &str, error: &dyn std::error::Error) -> ExitCode {
-    let mut line = format!("skiff-agent {role}: {error}");
+/// An error on one line with all causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         line.push_str(": ");
         line.push_str(&cause.to_string());
         source = cause.source();
     }
-    report(&line);
+    line
+}
+
+/// Says why a role ended, and gives the exit code of failure.
+fn fail(role: &str, error: &dyn std::error::Error) -> ExitCode {
+    report(&format!("skiff-agent {role}: {}", with_causes(error)));
     ExitCode::FAILURE
 }

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connection::{Gone, Peer, Reply, Upload};
+use crate::idle::Kept;
 use crate::keeper::{Command, JobHandle};
 use crate::log_stream::{self, Wanted};
 use crate::nodes::Nodes;
@@ -112,7 +113,9 @@ pub(crate) async fn start(
                 }
             })
         }
-        Request::SetAutostop { autostop } => ending::set_autostop(autostop, reply, service).await,
+        Request::SetAutostop { autostop, owner } => {
+            ending::set_autostop(Kept { autostop, owner }, reply, service).await
+        }
         Request::RunHooks { event } => ending::run_hooks(event, reply, service),
         Request::Activity => ending::activity(reply, service),
         Request::AwaitLeave => ending::await_leave(reply, service),

@@ -28,6 +28,7 @@ use crate::keeper::Keeper;
 use crate::layout::Layout;
 use crate::link::{self, KeyError, LinkKey};
 use crate::nodes::Nodes;
+use crate::owner::ApiServer;
 use crate::queue::{Capacity, Departure, Queue, closing_lines};
 use crate::reaper::Reaper;
 use crate::record::{self, Past};
@@ -190,6 +191,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
             .run(),
         );
     }
+    let api_server = ApiServer::of(&surroundings);
     let activity = Activity::new();
     let (idle, autostop) = Watch::new(layout.clone(), activity.clone());
     let hooks = HookRunner::new(&surroundings, &nodes, stages.clone());
@@ -238,6 +240,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     if let Ok(farewell) = leaving.await {
         departure::dismiss_workers(&nodes, &farewell).await;
         departure::say(&farewell);
+        departure::vanish(&layout, api_server, &farewell).await;
     }
     // The receivers are the servers', which end only after this.
     let _ = departing.send(true);

@@ -23,6 +23,7 @@ mod quantity;
 mod record;
 mod registry;
 mod reserved;
+mod rights;
 mod service;
 
 use serde::Serialize;
@@ -39,6 +40,7 @@ pub use names::{ClusterName, Ids, NameError, user_hash};
 pub use nodes::Nodes;
 pub use plan::Plan;
 pub use record::{ClusterRecord, RecordError};
+pub use rights::Rights;
 
 /// Everything that decides a plan.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +139,11 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
     Ok(Plan {
         nodes,
         preparation: preparation(input),
+        takes_itself_down: input
+            .resources
+            .autostop
+            .as_ref()
+            .is_some_and(|autostop| autostop.down),
         secrets: registry.into_iter().collect(),
         cluster,
         record,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use serde::Serialize;
 
 use crate::nodes::give_owner;
@@ -26,6 +27,9 @@ pub struct Plan {
     pub nodes: Nodes,
     /// Hash of all of the task that its setup may depend on.
     pub preparation: String,
+    /// Whether the task says that the cluster takes itself down, for which its agent gets a right where the user may
+    /// give it: see [`Nodes::rights`].
+    pub takes_itself_down: bool,
     /// What was changed of the request, one sentence each.
     pub notes: Vec<String>,
 }
@@ -38,6 +42,9 @@ enum Object {
     Service(Box<Service>),
     Claim(Box<PersistentVolumeClaim>),
     Pod(Box<Pod>),
+    Account(Box<ServiceAccount>),
+    Role(Box<Role>),
+    Binding(Box<RoleBinding>),
 }
 
 impl Plan {
@@ -65,10 +72,20 @@ impl Plan {
             serde_saphyr::to_string_with_options(&object, options)
                 .expect("Kubernetes objects are always valid YAML")
         };
+        let rights = self.takes_itself_down.then(|| self.nodes.shown_rights());
+        let rights = rights.into_iter().flat_map(|rights| {
+            [
+                Object::Account(Box::new(rights.account)),
+                Object::Role(Box::new(rights.role)),
+                Object::Binding(Box::new(rights.binding)),
+                Object::Secret(Box::new(rights.token)),
+            ]
+        });
         let texts: Vec<String> = secrets
             .chain(services)
             .chain(claims)
             .chain(pods)
+            .chain(rights)
             .map(text)
             .collect();
         texts.join("---\n")

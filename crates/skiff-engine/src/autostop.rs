@@ -1,15 +1,15 @@
 //! When a cluster ends by itself: told to its agent, which acts on it, and to its owner, which tells everybody.
 
 use k8s_openapi::api::core::v1::Secret;
-use skiff_compile::labels;
+use skiff_compile::{ClusterRecord, Nodes, labels};
 use skiff_kube::{ApiError, Cluster};
-use skiff_proto::{Autostop, Request, WaitFor};
+use skiff_proto::{Autostop, OwnerAccess, Request, WaitFor};
 use thiserror::Error;
 
-use crate::User;
 use crate::cluster::{ClusterError, find};
 use crate::connect::{AgentError, Connection};
 use crate::status::{ClusterState, state_of};
+use crate::{User, rights};
 
 /// How often the agent is tried where only the connection is at fault.
 const TRIES: usize = 3;
@@ -36,6 +36,9 @@ pub enum AutostopError {
         /// The cluster.
         name: String,
     },
+    /// Its agent cannot be given the right to remove it.
+    #[error("the agent cannot be given the right to delete the cluster")]
+    Rights(#[source] ApiError),
     /// Its agent cannot be told.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -50,9 +53,13 @@ impl AutostopError {
         match self {
             Self::Cluster(error) => error.hint(),
             Self::NotUp { name, .. } => Some(format!("`skiff launch -c {name} …` brings it up")),
-            Self::NoHome { .. } => Some("`--down` takes it down instead".to_owned()),
+            Self::NoHome { .. } => Some(
+                "`--down` takes it down instead; one that is launched with `--config \
+                 kubernetes.home_volume.size=50` can be stopped"
+                    .to_owned(),
+            ),
             Self::Agent(error) => error.hint(),
-            Self::Owner(error) => error.hint(),
+            Self::Rights(error) | Self::Owner(error) => error.hint(),
         }
     }
 }
@@ -72,11 +79,19 @@ pub async fn autostop(
         let name = name.to_owned();
         return Err(AutostopError::NotUp { name, why });
     }
-    if policy.is_some_and(|policy| !policy.down) {
-        let name = name.to_owned();
-        return Err(AutostopError::NoHome { name });
+    if let Some(policy) = policy {
+        check(&found.record, policy)?;
     }
     set(cluster, &found.id, policy).await
+}
+
+/// Whether a cluster can end in this way.
+pub(crate) fn check(record: &ClusterRecord, policy: Autostop) -> Result<(), AutostopError> {
+    if policy.down || record.home_volume.is_some() {
+        return Ok(());
+    }
+    let name = record.name.clone();
+    Err(AutostopError::NoHome { name })
 }
 
 /// Tells the agent of a cluster that is up, then its owner.
@@ -85,7 +100,16 @@ pub(crate) async fn set(
     id: &str,
     policy: Option<Autostop>,
 ) -> Result<(), AutostopError> {
-    tell_agent(cluster, &format!("{id}-head"), policy).await?;
+    let takes_down = policy.is_some_and(|policy| policy.down);
+    let owner = match takes_down {
+        true => owner_access(cluster, id).await?,
+        false => None,
+    };
+    let request = Request::SetAutostop {
+        autostop: policy,
+        owner: owner.map(Box::new),
+    };
+    tell_agent(cluster, &format!("{id}-head"), &request).await?;
     let value = policy
         .map(|policy| serde_json::to_string(&policy).expect("plain data is always valid JSON"));
     let patch = serde_json::json!({ "metadata": { "annotations": { labels::AUTOSTOP: value } } });
@@ -93,19 +117,25 @@ pub(crate) async fn set(
     patched.map(drop).map_err(AutostopError::Owner)
 }
 
-async fn tell_agent(
-    cluster: &Cluster,
-    pod: &str,
-    policy: Option<Autostop>,
-) -> Result<(), AgentError> {
+/// With what the agent can make its cluster vanish, where the user may give it that.
+async fn owner_access(cluster: &Cluster, id: &str) -> Result<Option<OwnerAccess>, AutostopError> {
+    let secret = cluster.get::<Secret>(id).await;
+    let Some(secret) = secret.map_err(AutostopError::Rights)? else {
+        return Ok(None);
+    };
+    let nodes = Nodes::from_secret(&secret).map_err(ClusterError::from)?;
+    let uid = secret.metadata.uid.unwrap_or_default();
+    let given = rights::give(cluster, &nodes, &uid).await;
+    given.map_err(AutostopError::Rights)
+}
+
+async fn tell_agent(cluster: &Cluster, pod: &str, request: &Request) -> Result<(), AgentError> {
     let mut tries = TRIES;
     loop {
         tries -= 1;
         let told = async {
             let connection = Connection::open(cluster, pod).await?;
-            connection
-                .ask(Request::SetAutostop { autostop: policy })
-                .await
+            connection.ask(request.clone()).await
         };
         match told.await {
             Ok(_) => return Ok(()),

@@ -15,7 +15,7 @@ use crate::cluster::{SkiffCluster, list};
 use crate::connect::Connection;
 use crate::nodes::{AT_A_TIME, wait_gone};
 use crate::provision::CONTAINERS;
-use crate::{Event, Reporter, User, agents};
+use crate::{Event, Reporter, User, agents, rights};
 
 /// Time for the agent to end jobs and daemon: its own grace, and some; hooks have their own time.
 const LEAVE: Duration = Duration::from_secs(15);
@@ -118,6 +118,9 @@ async fn take_down(
     }
     if skiff.record.home_volume.is_some() {
         delete_all::<PersistentVolumeClaim>(cluster, &own).await?;
+    }
+    if skiff.autostop.is_some() {
+        rights::take(cluster, &skiff.id).await;
     }
     for secret in cluster.list_metadata::<Secret>(&own).await? {
         let name = secret.name.as_deref().unwrap_or_default();

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Nodes, Plan, compile};
 use skiff_kube::{ApiError, Cluster, PodState, observe};
-use skiff_proto::{JobId, JobRecord};
+use skiff_proto::{Autostop, JobId, JobRecord};
 use skiff_schema::{DockerMode, KubernetesConfig, ProvisionTimeout, ResolvedTask};
 use thiserror::Error;
 
@@ -170,6 +170,18 @@ impl LaunchError {
     }
 }
 
+impl Prepared {
+    /// When the cluster is to end by itself, where its agent does not know that yet: as the task says, or else as somebody
+    /// said of the cluster whose head is made again.
+    fn autostop(&self) -> Option<Autostop> {
+        let written = self.request.task.first().autostop.as_ref();
+        let existing = self.existing.as_ref().filter(|_| !self.running);
+        written
+            .map(autostop::policy)
+            .or_else(|| existing.and_then(|existing| existing.autostop))
+    }
+}
+
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
     let mut notes = launchable(&request.task, &request.config)?;
@@ -216,6 +228,10 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         Some(secret) => usable(&secret, alive)?.unzip(),
         None => (None, None),
     };
+    if let Some(written) = &request.task.first().autostop {
+        let record = existing.as_ref().map_or(&plan.record, |it| &it.record);
+        autostop::check(record, autostop::policy(written))?;
+    }
     if let Some(existing) = &existing {
         check_fit(&request, &plan, existing)?;
         if existing.record.pod_config != plan.record.pod_config {
@@ -342,8 +358,7 @@ async fn start(
     });
     introduce(cluster, &nodes, reporter).await?;
     // Before there is a job: whatever happens to this command from here on, the cluster ends in time.
-    if let Some(written) = &request.task.first().autostop {
-        let policy = autostop::policy(written);
+    if let Some(policy) = prepared.autostop() {
         autostop::set(cluster, plan.cluster.as_str(), Some(policy)).await?;
     }
     let head = nodes.cluster().pod(0);

@@ -99,7 +99,7 @@ pub fn launchable(
     obstacles.accelerators(task);
     obstacles.job(task);
     obstacles.files(task);
-    obstacles.configuration(task, config);
+    obstacles.configuration(config);
     obstacles.end()?;
     Ok(notes(task))
 }
@@ -174,7 +174,7 @@ impl Obstacles {
     }
 
     /// What the configuration asks for, that of the task included.
-    fn configuration(&mut self, task: &ResolvedTask, config: &KubernetesConfig) {
+    fn configuration(&mut self, config: &KubernetesConfig) {
         if config.enable_docker == DockerMode::Build {
             self.add(
                 "`enable_docker: BUILD` is not there in this version of Skiff",
@@ -185,13 +185,6 @@ impl Obstacles {
             self.add(
                 "`enable_docker.cache_volume` is not there in this version of Skiff",
                 "leave it out: each cluster builds its own cache",
-            );
-        }
-        let autostop = task.first().autostop.as_ref();
-        if autostop.is_some_and(|autostop| !autostop.down) {
-            self.add(
-                "`resources.autostop` would stop the cluster, which has no home volume that would outlive its pods",
-                "`--down`, or `down: true` there, takes the cluster down instead",
             );
         }
     }

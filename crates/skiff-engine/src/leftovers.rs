@@ -9,7 +9,7 @@ use skiff_kube::{ApiError, Cluster};
 use skiff_proto::{Autostop, Farewell, Left};
 
 use crate::cluster::{SkiffCluster, selector};
-use crate::{User, owner};
+use crate::{User, owner, rights};
 
 /// Pods that have ended well: nearly always none.
 const ENDED: &str = "status.phase=Succeeded";
@@ -50,6 +50,7 @@ pub async fn remove_leftovers(cluster: &Cluster, user: &User) -> Result<Vec<Stri
                 .delete::<Pod>(name, pod.metadata.uid.as_deref())
                 .await?;
         }
+        rights::take(cluster, id).await;
         removed.push(skiff.record.name);
     }
     Ok(removed)
@@ -57,12 +58,16 @@ pub async fn remove_leftovers(cluster: &Cluster, user: &User) -> Result<Vec<Stri
 
 /// The policy by which a cluster took itself down, from its head pod.
 pub(crate) fn taken_down(pod: &Pod) -> Option<Autostop> {
+    left_idle(pod).filter(|autostop| autostop.down)
+}
+
+/// The policy by which a cluster ended by itself, from its head pod.
+pub(crate) fn left_idle(pod: &Pod) -> Option<Autostop> {
     if label(pod, labels::RANK) != Some("0") {
         return None;
     }
     let farewell = farewell(pod)?;
-    let autostop = farewell.autostop.filter(|autostop| autostop.down)?;
-    (farewell.left == Left::Idle).then_some(autostop)
+    farewell.autostop.filter(|_| farewell.left == Left::Idle)
 }
 
 /// The last words of the pod's agent, where it left by itself.

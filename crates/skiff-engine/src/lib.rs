@@ -5,6 +5,7 @@
 
 mod agents;
 mod autostop;
+mod clock;
 mod cluster;
 mod connect;
 mod down;
@@ -20,6 +21,7 @@ mod nodes;
 mod owner;
 mod preparation;
 mod provision;
+mod rights;
 mod ssh;
 mod status;
 mod stop;
@@ -27,6 +29,7 @@ mod submissions;
 mod sync;
 
 pub use autostop::{AutostopError, autostop};
+pub use clock::now;
 pub use cluster::{ClusterError, SkiffCluster};
 pub use connect::AgentError;
 pub use down::{DownError, Downed, down};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::Either;
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use skiff_compile::{Nodes, Plan, labels};
 use skiff_kube::{ApiError, Cluster, Kind, PodState, PodUpdate, Waiting, observe};
@@ -26,9 +26,12 @@ pub(crate) async fn make(
     owner_uid: &str,
 ) -> Result<(), ProvisionError> {
     let services = nodes.services(owner_uid);
-    let services = services.map(async |service| put_service(cluster, &service).await);
+    let services = services.map(async |service| Ok(put_owned(cluster, &service).await?));
     let claims = nodes.claims(owner_uid);
-    let claims = claims.map(async |claim| put_claim(cluster, &claim).await);
+    let claims = claims.map(async |claim| {
+        let put = put_owned(cluster, &claim).await;
+        put.map_err(ProvisionError::Home)
+    });
     let pods = nodes.pods(owner_uid);
     let pods = pods.map(async |pod| create_pod(cluster, &pod).await);
     let before = services.map(Either::Left).chain(claims.map(Either::Right));
@@ -55,17 +58,10 @@ pub(crate) async fn put_secrets(
     Ok(())
 }
 
-/// Creates a Service; one of an earlier launch becomes this one's.
-async fn put_service(cluster: &Cluster, service: &Service) -> Result<(), ProvisionError> {
-    let change = serde_json::json!({ "metadata": metadata_of(&service.metadata) });
-    Ok(put(cluster, service, &change).await?)
-}
-
-/// Creates the claim of a node's home; one that is there keeps what it holds.
-async fn put_claim(cluster: &Cluster, claim: &PersistentVolumeClaim) -> Result<(), ProvisionError> {
-    let change = serde_json::json!({ "metadata": metadata_of(&claim.metadata) });
-    let put = put(cluster, claim, &change).await;
-    put.map_err(ProvisionError::Home)
+/// Creates an object; one of an earlier cluster of this name becomes this one's, and keeps what it holds.
+pub(crate) async fn put_owned<K: Kind>(cluster: &Cluster, object: &K) -> Result<(), ApiError> {
+    let change = serde_json::json!({ "metadata": metadata_of(object.metadata()) });
+    put(cluster, object, &change).await
 }
 
 /// What makes an object of an earlier cluster of this name one of the cluster that is there now.

@@ -13,7 +13,7 @@ use skiff_proto::ClusterKey;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::nodes;
+use crate::{nodes, rights};
 
 /// After this time a launch that has not come to its end is taken for dead.
 const STALE: SignedDuration = SignedDuration::from_mins(10);
@@ -141,6 +141,9 @@ pub(crate) async fn renew_secrets(cluster: &Cluster, plan: &Plan) -> Result<(), 
 pub(crate) async fn remove(cluster: &Cluster, plan: &Plan) -> Result<(), ApiError> {
     nodes::delete(cluster, &plan.nodes).await;
     nodes::delete_services(cluster, &plan.nodes).await;
+    if plan.takes_itself_down {
+        rights::take(cluster, plan.cluster.as_str()).await;
+    }
     for secret in &plan.secrets {
         let name = secret.metadata.name.as_deref().unwrap_or_default();
         let _ = cluster.delete::<Secret>(name, None).await;

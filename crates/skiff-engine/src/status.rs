@@ -10,7 +10,7 @@ use skiff_proto::{Autostop, WaitFor, node_name};
 
 use crate::User;
 use crate::cluster::{SkiffCluster, list, selector};
-use crate::leftovers::taken_down;
+use crate::leftovers::{left_idle, taken_down};
 use crate::provision::CONTAINERS;
 
 /// A cluster's state, in SkyPilot's words.
@@ -132,8 +132,9 @@ fn judge<'a>(cluster: SkiffCluster, pod_of: impl Fn(u32) -> Option<&'a Pod>) -> 
     } else if let Some(autostop) = pod_of(0).and_then(taken_down) {
         (ClusterState::Down, Some(idleness(&autostop)))
     } else if has_homes && nodes.iter().all(|node| node.ended) {
-        let name = &cluster.record.name;
-        let why = format!("it was stopped: `skiff start {name}` starts it");
+        let idle = pod_of(0).and_then(left_idle);
+        let by = idle.map_or_else(|| "it was stopped".to_owned(), |policy| idleness(&policy));
+        let why = format!("{by}: `skiff start {}` starts it", cluster.record.name);
         (ClusterState::Stopped, Some(why))
     } else {
         let mut down = nodes.iter().filter(|node| !node.up);
@@ -198,14 +199,17 @@ impl NodeStatus {
     }
 }
 
-/// Why a cluster is no more.
+/// Why a cluster does not run any more.
 fn idleness(autostop: &Autostop) -> String {
     let time = autostop.time();
+    let did = if autostop.down {
+        "took it down"
+    } else {
+        "stopped it"
+    };
     match autostop.wait_for {
-        WaitFor::None => format!("autostop took it down after {time}"),
-        WaitFor::Jobs | WaitFor::JobsAndSsh => {
-            format!("autostop took it down after {time} without work")
-        }
+        WaitFor::None => format!("autostop {did} after {time}"),
+        WaitFor::Jobs | WaitFor::JobsAndSsh => format!("autostop {did} after {time} without work"),
     }
 }
 

@@ -6,6 +6,7 @@ use skiff_proto::Ending;
 use skiff_schema::ProvisionTimeout;
 use thiserror::Error;
 
+use crate::autostop::{self, AutostopError};
 use crate::cluster::{ClusterError, SkiffCluster, find_with_nodes};
 use crate::down::remove_pods;
 use crate::job::JobError;
@@ -42,6 +43,9 @@ pub enum StopError {
     /// The head could not be told where the nodes are.
     #[error(transparent)]
     Head(#[from] JobError),
+    /// The head could not be told when the cluster ends by itself.
+    #[error(transparent)]
+    Autostop(#[from] AutostopError),
     /// The user ended it.
     #[error("interrupted; the cluster `{name}` is as it was")]
     Interrupted {
@@ -68,6 +72,7 @@ impl StopError {
             Self::Api { source, .. } => source.hint(),
             Self::Provision(error) => error.hint(),
             Self::Head(error) => error.hint(),
+            Self::Autostop(error) => error.hint(),
             Self::Interrupted { .. } => None,
         }
     }
@@ -127,6 +132,10 @@ async fn bring_up(
 ) -> Result<(), StopError> {
     mend(cluster, skiff, nodes, agents, patience, reporter).await?;
     introduce(cluster, nodes, reporter).await?;
+    // The agent that knew is gone.
+    if skiff.autostop.is_some() {
+        autostop::set(cluster, &skiff.id, skiff.autostop).await?;
+    }
     reporter.event(Event::PodUp {
         cluster: skiff.record.name.clone(),
         reused: true,

@@ -2,7 +2,10 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    Event, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
@@ -41,6 +44,18 @@ impl Kind for Service {
 
 impl Kind for PersistentVolumeClaim {
     const WORD: &'static str = "PersistentVolumeClaim";
+}
+
+impl Kind for ServiceAccount {
+    const WORD: &'static str = "ServiceAccount";
+}
+
+impl Kind for Role {
+    const WORD: &'static str = "Role";
+}
+
+impl Kind for RoleBinding {
+    const WORD: &'static str = "RoleBinding";
 }
 
 impl Kind for Event {

@@ -9,6 +9,7 @@ mod frame;
 mod job;
 mod keys;
 mod message;
+mod owner;
 pub mod paths;
 mod stage;
 pub mod tree;
@@ -21,6 +22,7 @@ pub use keys::ClusterKey;
 pub use message::{
     DockerState, Fault, FaultKind, Hello, LogFile, LogPart, LogSource, Request, Response,
 };
+pub use owner::OwnerAccess;
 pub use stage::{StageEnd, StageKind, StageOrder, node_name};
 
 /// Version of the protocol that this build speaks. A peer may be one apart, never more.

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::tree::SyncRoot;
-use crate::{Autostop, Ending, HookEvent, JobId, JobRecord, JobSpec, StageEnd, StageOrder};
+use crate::{
+    Autostop, Ending, HookEvent, JobId, JobRecord, JobSpec, OwnerAccess, StageEnd, StageOrder,
+};
 
 /// The first frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +86,9 @@ pub enum Request {
     SetAutostop {
         /// After what.
         autostop: Option<Autostop>,
+        /// With what the agent may delete its cluster, once it has taken itself down.
+        #[serde(default)]
+        owner: Option<Box<OwnerAccess>>,
     },
     /// Run this node's hooks of an event now, unless its hooks have run before: what a leaving head asks of a worker.
     /// Answered by `Done` when they have ended.

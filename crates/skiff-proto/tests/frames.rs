@@ -6,8 +6,8 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use skiff_proto::tree::SyncRoot;
 use skiff_proto::{
     Autostop, Decoder, DockerState, Ending, Fault, FaultKind, Frame, FrameError, Hello, HookEvent,
-    JobRecord, JobSpec, JobStatus, LogFile, LogPart, LogSource, MAX_FRAME, Request, Response,
-    StageEnd, StageKind, StageOrder, WaitFor,
+    JobRecord, JobSpec, JobStatus, LogFile, LogPart, LogSource, MAX_FRAME, OwnerAccess, Request,
+    Response, StageEnd, StageKind, StageOrder, WaitFor,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -121,7 +121,8 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Docker),
         prop_oneof![Just(Ending::Down), Just(Ending::Stop)]
             .prop_map(|ending| Request::Shutdown { ending }),
-        option::of(autostop()).prop_map(|autostop| Request::SetAutostop { autostop }),
+        (option::of(autostop()), option::of(owner()))
+            .prop_map(|(autostop, owner)| Request::SetAutostop { autostop, owner }),
         prop_oneof![
             Just(HookEvent::Stop),
             Just(HookEvent::Preemption),
@@ -157,6 +158,19 @@ fn between_nodes() -> impl Strategy<Value = Request> {
         Just(Request::Activity),
         Just(Request::AwaitLeave),
     ]
+}
+
+fn owner() -> impl Strategy<Value = Box<OwnerAccess>> {
+    (any::<[String; 3]>(), any::<[String; 2]>()).prop_map(|(names, [token, authority])| {
+        let [namespace, secret, uid] = names;
+        Box::new(OwnerAccess {
+            namespace,
+            secret,
+            uid,
+            token,
+            authority,
+        })
+    })
 }
 
 fn autostop() -> impl Strategy<Value = Autostop> {

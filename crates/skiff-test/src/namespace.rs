@@ -1,15 +1,17 @@
 //! One test's own corner: a namespace, a home folder, a kubeconfig, and a user.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Pod, Secret, ServiceAccount};
 use kube::api::{AttachParams, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::config::Kubeconfig;
 use kube::runtime::wait::await_condition;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -254,6 +256,41 @@ impl Namespace {
             Ok(pod) => pod.expect("pods can be watched"),
             Err(late) => panic!("pod {name}: no {what}: {late}"),
         }
+    }
+
+    /// Waits until the namespace has no object of a kind.
+    pub async fn wait_for_none<K>(&self)
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let watching = watcher(self.api::<K>(), watcher::Config::default());
+        let mut watching = Box::pin(watching.default_backoff());
+        let mut there = BTreeSet::new();
+        let none = async {
+            while let Some(event) = watching.next().await {
+                match event {
+                    Ok(watcher::Event::Init) => there.clear(),
+                    Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
+                        there.insert(object.name_any());
+                    }
+                    Ok(watcher::Event::Delete(object)) => {
+                        there.remove(&object.name_any());
+                        if there.is_empty() {
+                            return;
+                        }
+                    }
+                    Ok(watcher::Event::InitDone) if there.is_empty() => return,
+                    Ok(watcher::Event::InitDone) | Err(_) => {}
+                }
+            }
+        };
+        let in_time = timeout(PATIENCE, none).await.is_ok();
+        assert!(in_time, "there still is a {}: {there:?}", K::kind(&()));
     }
 
     /// The owner Secrets of clusters.

@@ -7,12 +7,12 @@ use skiff_proto::{Autostop, Request, Response};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::idle::{Activity, Effect, Event, Idle, kept, step};
+use crate::idle::{Activity, Effect, Event, Idle, Kept, kept, step};
 use crate::layout::Layout;
 use crate::nodes::Nodes;
 
 /// A user's word on the policy, and where to tell that it is kept.
-pub(crate) type Order = (Option<Autostop>, oneshot::Sender<io::Result<()>>);
+pub(crate) type Order = (Kept, oneshot::Sender<io::Result<()>>);
 
 /// Policies on their way to the watch; their senders wait where it is behind.
 const ORDERS: usize = 4;
@@ -79,10 +79,11 @@ impl Watch {
     }
 
     /// Takes a policy in once it is on disk: one that would not survive a restart is refused.
-    fn obey(&self, policy: Option<Autostop>, kept: oneshot::Sender<io::Result<()>>) -> Event {
+    fn obey(&self, policy: Kept, kept: oneshot::Sender<io::Result<()>>) -> Event {
+        let autostop = policy.autostop;
         let result = kept::save(&self.layout, policy);
         let event = match result {
-            Ok(()) => Event::Set(policy),
+            Ok(()) => Event::Set(autostop),
             Err(_) => Event::Time,
         };
         // A client that has gone meanwhile asks again.

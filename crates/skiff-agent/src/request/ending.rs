@@ -1,11 +1,12 @@
 //! Requests that are about the cluster's end.
 
-use skiff_proto::{Autostop, Ending, HookEvent, Response, paths};
+use skiff_proto::{Ending, HookEvent, Response, paths};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connection::Reply;
 use crate::fault;
+use crate::idle::Kept;
 use crate::keeper::Command;
 use crate::queue::Departure;
 use crate::server::Service;
@@ -13,14 +14,10 @@ use crate::server::Service;
 use super::{finish, gone};
 
 /// Hands a policy to the watch, and answers when it is on disk.
-pub(super) async fn set_autostop(
-    autostop: Option<Autostop>,
-    reply: Reply,
-    service: &Service,
-) -> JoinHandle<()> {
+pub(super) async fn set_autostop(policy: Kept, reply: Reply, service: &Service) -> JoinHandle<()> {
     let (kept, is_kept) = oneshot::channel();
     // Where the watch is gone, so is the answer's sender, which its receiver sees.
-    let _ = service.autostop.send((autostop, kept)).await;
+    let _ = service.autostop.send((policy, kept)).await;
     let file = service.layout.at(paths::AUTOSTOP);
     tokio::spawn(async move {
         let result = match is_kept.await {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::channel::{Channel, Post};
 use super::relay::relay;
-use super::resolver;
+use super::resolve;
 
 /// How long a target has to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -71,7 +71,7 @@ async fn within<T>(attempt: impl Future<Output = io::Result<T>>) -> io::Result<T
 async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses: Vec<IpAddr> = match host.trim_matches(['[', ']']).parse() {
         Ok(address) => vec![address],
-        Err(_) => resolver::resolve(host).await?,
+        Err(_) => resolve(host).await?,
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
     for address in addresses.into_iter().take(TRIES) {

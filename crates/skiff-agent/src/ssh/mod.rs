@@ -32,6 +32,7 @@ use crate::passwd;
 use crate::reaper::Reaper;
 use crate::server;
 use exchange::{ExchangeError, HostKey};
+pub(crate) use resolver::resolve;
 
 /// How long to wait before the next try where no client can be taken.
 const PAUSE: Duration = Duration::from_millis(100);

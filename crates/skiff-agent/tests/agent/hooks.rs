@@ -97,7 +97,10 @@ fn idleness_runs_the_hooks_of_what_becomes_of_the_cluster() {
             down,
             wait_for: WaitFor::Jobs,
         });
-        agent.client().ask(Request::SetAutostop { autostop });
+        agent.client().ask(Request::SetAutostop {
+            autostop,
+            owner: None,
+        });
         assert!(agent.wait().success());
         assert!(log(event).contains("saved"), "{event}: {}", log(event));
     }

@@ -12,7 +12,10 @@ fn set(client: &mut Client, idle_ms: u64, wait_for: WaitFor) {
         down: true,
         wait_for,
     });
-    let answer = client.ask(Request::SetAutostop { autostop });
+    let answer = client.ask(Request::SetAutostop {
+        autostop,
+        owner: None,
+    });
     assert_eq!(answer, Response::Done);
 }
 
@@ -71,7 +74,10 @@ fn a_cancelled_autostop_ends_nothing() {
     let mut agent = Agent::start();
     let mut client = agent.client();
     set(&mut client, 300, WaitFor::Jobs);
-    let answer = client.ask(Request::SetAutostop { autostop: None });
+    let answer = client.ask(Request::SetAutostop {
+        autostop: None,
+        owner: None,
+    });
     assert_eq!(answer, Response::Done);
     // A job that takes longer than the agent would have stayed.
     assert_eq!(
@@ -105,6 +111,9 @@ fn a_policy_that_cannot_be_kept_is_refused() {
     let mut client = agent.client();
     std::fs::create_dir(agent.root().join("autostop.json")).expect("a folder in its place");
     let autostop = Some(Autostop::after_minutes(1, true, WaitFor::Jobs));
-    let answer = client.ask(Request::SetAutostop { autostop });
+    let answer = client.ask(Request::SetAutostop {
+        autostop,
+        owner: None,
+    });
     assert!(matches!(answer, Response::Failed { .. }), "{answer:?}");
 }

@@ -14,6 +14,7 @@ mod logs;
 mod memory;
 mod mounts;
 mod nodes;
+mod owner;
 mod recovery;
 mod round_trips;
 mod slots;

@@ -1,7 +1,7 @@
 //! `skiff queue`
 
 use clap::{Args, ValueEnum};
-use skiff_engine::{queue, running_clusters};
+use skiff_engine::{now, queue, running_clusters};
 use skiff_proto::JobRecord;
 
 use crate::error::CommandError;
@@ -39,9 +39,12 @@ pub(crate) async fn run(args: QueueArgs, setup: &Setup) -> Result<(), CommandErr
         args.clusters
     };
     let mut all = serde_json::Map::new();
-    let now = now_ms();
     for name in names {
-        let mut jobs = queue(&cluster, &user, &name).await?;
+        let (jobs, now) = futures::join!(queue(&cluster, &user, &name), now(&cluster));
+        let (mut jobs, now) = (
+            jobs?,
+            u64::try_from(now.as_millisecond()).unwrap_or_default(),
+        );
         jobs.retain(|job| !(args.skip_finished && job.status.is_final()));
         // The newest job is the one that most people look for.
         jobs.reverse();
@@ -93,8 +96,4 @@ fn row(job: &JobRecord, now: u64) -> Vec<String> {
         job.status.to_string(),
         job.log_dir.clone(),
     ]
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use skiff_engine::{ClusterStatus, status};
+use skiff_engine::{ClusterStatus, now, status};
 
 use crate::commands::queue::Output;
 use crate::error::CommandError;
@@ -27,7 +27,9 @@ pub(crate) struct StatusArgs {
 pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandError> {
     let (cluster, _) = setup.connect(None).await?;
     let user = setup.user();
-    let mut clusters = status(&cluster, (!args.all_users).then_some(&user)).await?;
+    let whose = (!args.all_users).then_some(&user);
+    let (clusters, now) = futures::join!(status(&cluster, whose), now(&cluster));
+    let mut clusters = clusters?;
     for name in &args.clusters {
         if clusters
             .iter()
@@ -70,7 +72,7 @@ pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandEr
     }
     let rows = clusters
         .iter()
-        .map(|status| row(status, &args, &cluster.context));
+        .map(|status| row(status, now, &args, &cluster.context));
     setup
         .printer
         .data(&format!("Clusters\n{}", table(&head, rows)));
@@ -114,11 +116,17 @@ fn node_table(clusters: &[ClusterStatus]) -> String {
     format!("\nNodes\n{}", table(&head, rows.into_iter()))
 }
 
-fn row(status: &ClusterStatus, args: &StatusArgs, context: &str) -> Vec<String> {
+fn row(
+    status: &ClusterStatus,
+    now: jiff::Timestamp,
+    args: &StatusArgs,
+    context: &str,
+) -> Vec<String> {
     let record = &status.cluster.record;
-    let age = status.cluster.created.map(|created| {
-        u64::try_from(jiff::Timestamp::now().as_second() - created.as_second()).unwrap_or_default()
-    });
+    let age = status
+        .cluster
+        .created
+        .map(|created| u64::try_from(now.as_second() - created.as_second()).unwrap_or_default());
     let mut row = vec![
         record.name.clone(),
         format!("Kubernetes ({context})"),

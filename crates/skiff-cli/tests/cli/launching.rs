@@ -60,7 +60,6 @@ refusals! {
     volumes_are_refused: "volumes: {/mnt/data: scratch}\nrun: echo\n";
     secrets_that_a_server_keeps_are_refused: "secrets: {TOKEN: null, OTHER: null}\nrun: echo\n";
     docker_without_privileges_is_refused: "config: {kubernetes: {enable_docker: BUILD}}\nrun: docker build .\n";
-    a_stop_for_idleness_is_refused: "resources: {autostop: 10}\nrun: echo\n";
     all_obstacles_are_told_at_once: "\
 resources: {accelerators: A100}
 file_mounts: {/a: s3://a, /b: s3://b, /c: s3://c, /d: s3://d, /e: s3://e}

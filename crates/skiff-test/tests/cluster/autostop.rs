@@ -2,15 +2,29 @@
 
 use std::fmt::Write;
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
-use kube::api::DeleteParams;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, Secret, Service};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DeleteParams, ListParams};
+use kube::config::{AuthInfo, KubeConfigOptions};
 use serde_json::Value;
-use skiff_proto::{Autostop, Farewell, Frame, Hello, Left, PROTOCOL_VERSION, Request, WaitFor};
+use skiff_proto::{
+    Autostop, Farewell, Frame, Hello, Left, OwnerAccess, PROTOCOL_VERSION, Request, WaitFor,
+};
 use skiff_test::Namespace;
 use skiff_test::namespace::with_namespace;
 
 /// Sets a policy past the command line, which counts in minutes.
-async fn set(namespace: &Namespace, cluster: &str, autostop: Autostop) {
+pub(crate) async fn set(namespace: &Namespace, cluster: &str, autostop: Autostop) {
+    set_with(namespace, cluster, autostop, None).await;
+}
+
+/// The same, with what the agent may delete the cluster with.
+async fn set_with(
+    namespace: &Namespace,
+    cluster: &str,
+    autostop: Autostop,
+    owner: Option<Box<OwnerAccess>>,
+) {
     let mut frames = Vec::new();
     let hello = Hello {
         protocol: PROTOCOL_VERSION,
@@ -19,7 +33,7 @@ async fn set(namespace: &Namespace, cluster: &str, autostop: Autostop) {
     };
     Frame::Hello(hello).encode(&mut frames);
     let autostop = Some(autostop);
-    Frame::Request(1, Request::SetAutostop { autostop }).encode(&mut frames);
+    Frame::Request(1, Request::SetAutostop { autostop, owner }).encode(&mut frames);
     let octal = frames.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "\\{byte:03o}");
         text
@@ -40,14 +54,14 @@ fn ended(pod: &Pod) -> Option<&ContainerStateTerminated> {
     tasks.next()?.state.as_ref()?.terminated.as_ref()
 }
 
-async fn wait_ended(namespace: &Namespace, pod: &str) -> ContainerStateTerminated {
+pub(crate) async fn wait_ended(namespace: &Namespace, pod: &str) -> ContainerStateTerminated {
     let pod = namespace
         .wait_for_pod(pod, "end of its task", |pod| pod.and_then(ended).is_some())
         .await;
     pod.as_ref().and_then(ended).expect("it has ended").clone()
 }
 
-async fn row(namespace: &Namespace, cluster: &str) -> Option<Value> {
+pub(crate) async fn row(namespace: &Namespace, cluster: &str) -> Option<Value> {
     let status = namespace
         .skiff()
         .run(&["status", "-o", "json"])
@@ -85,6 +99,66 @@ async fn an_idle_cluster_ends_and_the_next_command_removes_what_is_left() {
             .notes("note: autostop took down idle; what was left of it is removed");
         namespace.assert_nothing_left().await;
         assert!(row(namespace, "idle").await.is_none());
+    })
+    .await;
+}
+
+/// The client that holds the token of a cluster's agent.
+async fn client_of(namespace: &Namespace, access: &OwnerAccess) -> kube::Client {
+    let mut kubeconfig = namespace
+        .kubernetes
+        .kubeconfig_for(&namespace.name)
+        .expect("the kubeconfig is complete");
+    for named in &mut kubeconfig.auth_infos {
+        named.auth_info = Some(AuthInfo {
+            token: Some(access.token.clone().into()),
+            ..AuthInfo::default()
+        });
+    }
+    let options = KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    kube::Client::try_from(config.expect("the kubeconfig is complete")).expect("a client")
+}
+
+#[tokio::test]
+async fn an_idle_cluster_of_who_may_create_roles_vanishes_wholly() {
+    with_namespace(async |namespace| {
+        let task = ["--num-nodes", "2", "-i", "30", "--down", "echo hi"];
+        namespace.launch("gone", &task).await.code(0);
+        let kept = namespace.inside("gone", "cat /skiff/autostop.json").await;
+        let kept: Value = serde_json::from_slice(&kept).expect("the agent writes JSON");
+        let access = serde_json::from_value::<OwnerAccess>(kept["owner"].clone());
+        let access = access.expect("the agent was given the right");
+
+        let client = client_of(namespace, &access).await;
+        let secrets = kube::Api::<Secret>::namespaced(client.clone(), &namespace.name);
+        let pods = kube::Api::<Pod>::namespaced(client, &namespace.name);
+        let refused = |result: Result<(), kube::Error>| match result {
+            Err(kube::Error::Api(status)) => assert_eq!(status.code, 403, "{status:?}"),
+            other => panic!("it is no right of the agent's: {other:?}"),
+        };
+        let now = DeleteParams::default();
+        let (head, token) = (
+            namespace.head_name("gone"),
+            format!("{}-autostop", access.secret),
+        );
+        refused(secrets.get(&access.secret).await.map(drop));
+        refused(secrets.delete(&token, &now).await.map(drop));
+        refused(pods.delete(&head, &now).await.map(drop));
+        refused(pods.list(&ListParams::default()).await.map(drop));
+
+        set_with(namespace, "gone", SOON, Some(Box::new(access))).await;
+        let worker = head.replace("-head", "-worker1");
+        for pod in [&head, &worker] {
+            namespace
+                .wait_for_pod(pod, "end", |pod| pod.is_none())
+                .await;
+        }
+        namespace.wait_for_none::<Role>().await;
+        namespace.wait_for_none::<RoleBinding>().await;
+        namespace.wait_for_none::<Service>().await;
+        assert!(row(namespace, "gone").await.is_none());
+        namespace.assert_nothing_left().await;
     })
     .await;
 }

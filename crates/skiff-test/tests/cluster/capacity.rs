@@ -1,13 +1,16 @@
 //! CPUs and memory: what no node has, what is not free now, and what is a whole node.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, ResourceQuota};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::runtime::wait::await_condition;
 use skiff_test::Namespace;
-use skiff_test::namespace::{alone, with_namespace};
+use skiff_test::namespace::{alone, small, with_namespace};
+use tokio::time::timeout;
 
 async fn nodes(namespace: &Namespace) -> Vec<Node> {
     let nodes = Api::<Node>::all(namespace.client.clone());
@@ -131,6 +134,52 @@ async fn a_task_that_asks_for_a_whole_node_gets_what_is_free_of_it() {
         finished
             .notes("asks for the whole of node")
             .notes("GB of memory");
+    })
+    .await;
+}
+
+/// Lets the namespace have no pods.
+async fn forbid_pods(namespace: &Namespace) {
+    let quota = serde_json::json!({
+        "metadata": { "name": "none" },
+        "spec": { "hard": { "pods": "0" } },
+    });
+    let quota: ResourceQuota = serde_json::from_value(quota).expect("a quota");
+    let quotas = namespace.api::<ResourceQuota>();
+    let made = quotas.create(&PostParams::default(), &quota).await;
+    made.expect("the administrator may");
+    let counts = |quota: Option<&ResourceQuota>| {
+        let status = quota.and_then(|quota| quota.status.as_ref());
+        status.is_some_and(|status| status.used.is_some())
+    };
+    let counting = await_condition(quotas, "none", counts);
+    let counting = timeout(Duration::from_mins(1), counting).await;
+    counting
+        .expect("a quota is counted in time")
+        .expect("quotas can be watched");
+}
+
+#[tokio::test]
+async fn a_launch_that_is_to_retry_waits_for_room_and_ctrl_c_leaves_nothing() {
+    with_namespace(async |namespace| {
+        forbid_pods(namespace).await;
+        let refused = namespace.launch("c", &["echo never"]).await.code(1);
+        refused.one_error().notes("exceeded quota");
+        let retry = small("c", &["-r", "echo ran"]);
+        let mut ended = namespace.skiff().start(&retry);
+        ended.stderr_has("trying again in 2 s").await;
+        ended.interrupt();
+        ended.end().await.code(130).never_says("ran");
+        namespace.assert_nothing_left().await;
+
+        let mut launch = namespace.skiff().start(&retry);
+        launch.stderr_has("trying again in 2 s").await;
+        let quotas = namespace.api::<ResourceQuota>();
+        let removed = quotas.delete("none", &DeleteParams::default()).await;
+        removed.expect("the administrator may");
+        launch.end().await.code(0).says(") ran");
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        namespace.assert_nothing_left().await;
     })
     .await;
 }

@@ -7,6 +7,7 @@
 mod admission;
 mod autostop;
 mod capacity;
+mod clock;
 mod clusters;
 mod containers;
 mod death;
@@ -24,6 +25,7 @@ mod relaunch;
 mod rights;
 mod server;
 mod ssh;
+mod stopping;
 mod streams;
 mod syncs;
 mod task;

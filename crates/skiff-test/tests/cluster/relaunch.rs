@@ -114,6 +114,64 @@ async fn a_cluster_whose_pod_was_deleted_is_brought_up_again() {
 }
 
 #[tokio::test]
+async fn a_launch_makes_a_node_again_that_is_gone_and_leaves_the_others() {
+    with_namespace(async |namespace| {
+        let rank = "echo rank=$SKYPILOT_NODE_RANK";
+        let task = ["--num-nodes", "2", rank];
+        namespace.launch("c", &task).await.code(0).says("rank=1");
+        let head = namespace.head("c").await.metadata.uid;
+        let worker = namespace.head_name("c").replace("-head", "-worker1");
+        let now = DeleteParams::default().grace_period(0);
+        let pods = namespace.api::<Pod>();
+        pods.delete(&worker, &now).await.expect("the pod is there");
+        namespace
+            .wait_for_pod(&worker, "deletion", |pod| pod.is_none())
+            .await;
+        let status = namespace.skiff().run(&["status"]).await.code(0);
+        status.says("INIT").notes("worker1: its pod is gone");
+        let again = namespace.launch("c", &task).await.code(0);
+        again.says("rank=0").says("rank=1").notes("ID: 2");
+        assert_eq!(namespace.head("c").await.metadata.uid, head);
+
+        let one = namespace.launch("c", &[rank]).await.code(0);
+        one.says("rank=0").never_says("rank=1");
+        let three = namespace.launch("c", &["--num-nodes", "3", rank]).await;
+        let three = three.code(1).one_error().never_says("rank=");
+        three
+            .notes("has 2 nodes, the task wants 3 nodes")
+            .notes("skiff down c");
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        namespace.assert_nothing_left().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fast_launch_leaves_out_a_setup_that_has_run() {
+    with_namespace(async |namespace| {
+        let setup = |word: &str| {
+            let task = format!("setup: echo set up {word}\nrun: echo ran\n");
+            namespace.write("task.yaml", &task);
+        };
+        setup("once");
+        let fast = ["--fast", "task.yaml"];
+        let first = namespace.launch("c", &fast).await.code(0);
+        first.says("set up once").says(") ran");
+        let second = namespace.launch("c", &fast).await.code(0);
+        second.never_says("set up").says(") ran");
+        let slow = namespace.launch("c", &["task.yaml"]).await.code(0);
+        slow.says("set up once").says(") ran");
+        setup("otherwise");
+        let without = namespace.launch("c", &["--no-setup", "task.yaml"]).await;
+        without.code(0).never_says("set up").says(") ran");
+        let changed = namespace.launch("c", &fast).await.code(0);
+        changed.says("set up otherwise").says(") ran");
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_dry_run_creates_nothing() {
     with_namespace(async |namespace| {
         let dry = namespace

@@ -151,11 +151,25 @@ async fn every_command(namespace: &Namespace, skiff: &Program) {
         .await
         .code(0)
         .notes("CANCELLED");
+    // Who may not create roles gets a cluster that ends by itself all the same.
     skiff
-        .run(&["launch", "-y", "-c", "c", "echo again"])
+        .run(&[
+            "launch",
+            "-y",
+            "-c",
+            "c",
+            "-i",
+            "30",
+            "--down",
+            "echo again",
+        ])
         .await
         .code(0)
         .says("again");
+    skiff.run(&["status"]).await.code(0).says("30m (down)");
+    let kept = namespace.inside("c", "cat /skiff/autostop.json").await;
+    let kept: Value = serde_json::from_slice(&kept).expect("the agent writes JSON");
+    assert_eq!(kept["owner"], Value::Null);
     skiff.run(&["down", "-y", "c"]).await.code(0);
     namespace.assert_nothing_left().await;
 }
