@@ -19,6 +19,7 @@ mod interrupt;
 mod jobs;
 mod language;
 mod links;
+mod logs;
 mod names;
 mod processes;
 mod relaunch;
