@@ -98,6 +98,11 @@ impl<'p> Lab<'p> {
         Ok(file.to_string_lossy().into_owned())
     }
 
+    /// A `skiff` command.
+    pub(super) fn skiff(&self, words: &[&str]) -> Command {
+        self.skiff.command(words)
+    }
+
     /// Runs a `skiff` command, unmeasured; what it says is in the error if it fails.
     pub(super) fn run_skiff(&self, words: &[&str]) -> Result<()> {
         command::logged(&mut self.skiff.command(words), &self.log()?)

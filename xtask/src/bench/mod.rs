@@ -11,6 +11,7 @@ mod gang_start;
 mod lab;
 mod launch;
 mod local_up;
+mod log_follow;
 mod measurement;
 mod queue_1000;
 mod status;
@@ -96,6 +97,8 @@ fn all() -> Vec<Box<dyn Bench>> {
         Box::new(sync::Sync::default()),
         Box::new(sync::SyncUnchanged::default()),
         Box::new(gang_start::GangStart::default()),
+        Box::new(log_follow::LogFollow::default()),
+        Box::new(log_follow::LogFollowTime::default()),
         Box::new(local_up::LocalUp),
         Box::new(task_show::TaskShow::default()),
         Box::new(task_show::TaskShowMany::default()),
