@@ -21,6 +21,8 @@ use super::{INACTIVE, LinkKey, PACKETS, SUBSYSTEM, WINDOW, preferred};
 /// Connections at a time, those that have not shown a key yet included: a head has one, and an old one that is lost may
 /// not have been missed yet.
 const CONNECTIONS: usize = 16;
+/// Tries of a connection to be let in: a question for the methods, as most clients begin, and one key.
+const ATTEMPTS: usize = 2;
 /// How long the head has to take the last answers when the agent goes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -47,7 +49,7 @@ pub(crate) async fn serve(
         window_size: WINDOW,
         channel_buffer_size: PACKETS,
         preferred: preferred(),
-        max_auth_attempts: 1,
+        max_auth_attempts: ATTEMPTS,
         inactivity_timeout: Some(INACTIVE),
         ..server::Config::default()
     });

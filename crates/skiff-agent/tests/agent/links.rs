@@ -1,8 +1,9 @@
 //! Who is let in over a link and who is not, and what a head knows of a worker that is about to leave.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
@@ -10,13 +11,13 @@ use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use skiff_proto::{ClusterKey, Hook, HookEvent, Hooks, JobStatus, LogSource, paths};
 
 use crate::nodes::{Pair, cause, folder_of, on_both, until};
-use crate::support::{Agent, Client};
+use crate::support::Client;
 
 const KEY: [u8; 32] = [1; 32];
 const OTHER: [u8; 32] = [2; 32];
 
-/// OpenSSH's client with a key of its own, at a worker; what comes on its standard output is what it got.
-fn open_ssh(pair: &Pair, seed: [u8; 32], words: &[&str]) -> Output {
+/// What a worker says to OpenSSH's client with a key of this seed, as far as one read brings it; then what the client says.
+fn open_ssh(pair: &Pair, seed: [u8; 32]) -> (String, String) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("key");
     write_key(&path, seed);
@@ -37,11 +38,21 @@ fn open_ssh(pair: &Pair, seed: [u8; 32], words: &[&str]) -> Output {
     ] {
         command.args(["-o", option]);
     }
-    command
-        .arg(target)
-        .args(words)
-        .output()
-        .expect("OpenSSH runs")
+    command.arg(target).args(["-s", "skiff"]);
+    let pipes = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = pipes.spawn().expect("OpenSSH runs");
+    // Its end would be the conversation's, before the worker has said a word.
+    let input = child.stdin.take();
+    let mut greeting = vec![0; 4096];
+    let output = child.stdout.as_mut().expect("piped");
+    let size = output.read(&mut greeting).expect("readable");
+    drop(input);
+    let rest = child.wait_with_output().expect("it ends");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&greeting[..size]), text(&rest.stderr))
 }
 
 fn write_key(path: &Path, seed: [u8; 32]) {
@@ -67,18 +78,15 @@ fn a_worker_lets_its_head_in_and_nobody_else() {
         folder_of(&ClusterKey::new(KEY)),
         folder_of(&ClusterKey::new(KEY)),
     );
-    let subsystem = ["-s", "skiff"];
-    let heads = open_ssh(&pair, ClusterKey::new(KEY).link_seed(), &subsystem);
-    let greeting = String::from_utf8_lossy(&heads.stdout).into_owned();
-    assert!(greeting.contains("\"protocol\":"), "{heads:?}");
+    let (greeting, _) = open_ssh(&pair, ClusterKey::new(KEY).link_seed());
+    assert!(greeting.contains("\"protocol\":"), "{greeting}");
     for stranger in [
         ClusterKey::new(OTHER).link_seed(),
         ClusterKey::new(KEY).host_seed(),
     ] {
-        let refused = open_ssh(&pair, stranger, &subsystem);
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let (greeting, said) = open_ssh(&pair, stranger);
         assert!(said.contains("Permission denied (publickey)"), "{said}");
-        assert_eq!(refused.stdout, b"");
+        assert_eq!(greeting, "");
     }
 }
 
