@@ -1,6 +1,9 @@
 //! What each request of a client does.
 
-use skiff_proto::{DockerState, Fault, FaultKind, JobRecord, LogSource, Request, Response};
+use skiff_proto::{
+    DockerState, Fault, FaultKind, JobId, JobRecord, JobSpec, LogSource, Request, Response,
+    StageOrder,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -28,16 +31,10 @@ pub(crate) async fn start(
     service: &Service,
 ) -> JoinHandle<()> {
     if let Err(fault) = is_at_its_place(&request, peer, service) {
-        return tokio::spawn(async move { finish(&reply, Err(fault)).await });
+        return answer(reply, Err(fault));
     }
     match request {
-        Request::Submit { job } => {
-            let asked = ask(service, |answer| Command::Submit(Box::new(job), answer)).await;
-            tokio::spawn(async move {
-                let result = asked.await.unwrap_or_else(|_| Err(gone()));
-                finish(&reply, result.map(|job| Response::Submitted { job })).await;
-            })
-        }
+        Request::Submit { job } => submit(job, reply, service).await,
         Request::Logs {
             job,
             offset,
@@ -45,74 +42,26 @@ pub(crate) async fn start(
             follow,
             part,
         } => {
-            let missing = no_job(&job);
-            let asked = ask(service, |answer| Command::Find(job, answer)).await;
-            tokio::spawn(async move {
-                let Some(handle) = asked.await.ok().flatten() else {
-                    return finish(&reply, Err(missing)).await;
-                };
-                let wanted = Wanted {
-                    offset,
-                    tail,
-                    follow,
-                    part,
-                };
-                if let Ok(result) = log_stream::send(handle, wanted, &reply).await {
-                    finish(&reply, result).await;
-                }
-            })
+            let wanted = Wanted {
+                offset,
+                tail,
+                follow,
+                part,
+            };
+            logs(job, wanted, reply, service).await
         }
-        Request::LogFiles { job } => {
-            let missing = no_job(&job);
-            let asked = ask(service, |answer| Command::Find(job, answer)).await;
-            tokio::spawn(async move {
-                let result = match asked.await.ok().flatten() {
-                    Some(handle) => log_stream::files(&handle),
-                    None => Err(missing),
-                };
-                finish(&reply, result).await;
-            })
-        }
-        Request::Queue => {
-            let asked = ask(service, Command::Queue).await;
-            tokio::spawn(async move {
-                let result = asked.await.map_err(|_| gone());
-                finish(
-                    &reply,
-                    result.map(|jobs| Response::Jobs { jobs: newest(jobs) }),
-                )
-                .await;
-            })
-        }
-        Request::Cancel { jobs } => {
-            let asked = ask(service, |answer| Command::Cancel(jobs, answer)).await;
-            tokio::spawn(async move {
-                let result = match asked.await.unwrap_or_else(|_| Err(gone())) {
-                    Ok(handles) => Ok(Response::Jobs {
-                        jobs: ended(handles).await,
-                    }),
-                    Err(fault) => Err(fault),
-                };
-                finish(&reply, result).await;
-            })
-        }
+        Request::LogFiles { job } => log_files(job, reply, service).await,
+        Request::Queue => queue(reply, service).await,
+        Request::Cancel { jobs } => cancel(jobs, reply, service).await,
         Request::Docker => {
             let state: DockerState = service.docker.borrow().clone();
-            tokio::spawn(async move { finish(&reply, Ok(Response::Docker { state })).await })
+            answer(reply, Ok(Response::Docker { state }))
         }
         Request::Nodes { addresses } => {
             let learnt = service.nodes.learn(&addresses);
-            tokio::spawn(async move { finish(&reply, learnt.map(|()| Response::Done)).await })
+            answer(reply, learnt.map(|()| Response::Done))
         }
-        Request::Stage { order } => {
-            let service = service.clone();
-            tokio::spawn(async move {
-                if let Some(receiving) = receiving {
-                    // A head that is gone has ended the stage.
-                    let _ = served_stage::serve(order, receiving, reply, service).await;
-                }
-            })
-        }
+        Request::Stage { order } => stage(order, receiving, reply, service),
         Request::SetAutostop { autostop, owner } => {
             ending::set_autostop(Kept { autostop, owner }, reply, service).await
         }
@@ -125,18 +74,97 @@ pub(crate) async fn start(
             roots,
             manifest,
         } => {
-            let service = service.clone();
             let order = Order { roots, manifest };
-            tokio::spawn(async move {
-                if let Some(receiving) = receiving
-                    && let Some(result) =
-                        sync::receive(name, order, receiving, &reply, &service).await
-                {
-                    finish(&reply, result.map(|()| Response::Done)).await;
-                }
-            })
+            receive(name, order, receiving, reply, service)
         }
     }
+}
+
+async fn submit(job: JobSpec, reply: Reply, service: &Service) -> JoinHandle<()> {
+    let asked = ask(service, |answer| Command::Submit(Box::new(job), answer)).await;
+    tokio::spawn(async move {
+        let result = asked.await.unwrap_or_else(|_| Err(gone()));
+        finish(&reply, result.map(|job| Response::Submitted { job })).await;
+    })
+}
+
+async fn logs(job: LogSource, wanted: Wanted, reply: Reply, service: &Service) -> JoinHandle<()> {
+    let missing = no_job(&job);
+    let asked = ask(service, |answer| Command::Find(job, answer)).await;
+    tokio::spawn(async move {
+        let Some(handle) = asked.await.ok().flatten() else {
+            return finish(&reply, Err(missing)).await;
+        };
+        if let Ok(result) = log_stream::send(handle, wanted, &reply).await {
+            finish(&reply, result).await;
+        }
+    })
+}
+
+async fn log_files(job: LogSource, reply: Reply, service: &Service) -> JoinHandle<()> {
+    let missing = no_job(&job);
+    let asked = ask(service, |answer| Command::Find(job, answer)).await;
+    tokio::spawn(async move {
+        let result = match asked.await.ok().flatten() {
+            Some(handle) => log_stream::files(&handle),
+            None => Err(missing),
+        };
+        finish(&reply, result).await;
+    })
+}
+
+async fn queue(reply: Reply, service: &Service) -> JoinHandle<()> {
+    let asked = ask(service, Command::Queue).await;
+    tokio::spawn(async move {
+        let result = asked.await.map_err(|_| gone());
+        let result = result.map(|jobs| Response::Jobs { jobs: newest(jobs) });
+        finish(&reply, result).await;
+    })
+}
+
+async fn cancel(jobs: Vec<JobId>, reply: Reply, service: &Service) -> JoinHandle<()> {
+    let asked = ask(service, |answer| Command::Cancel(jobs, answer)).await;
+    tokio::spawn(async move {
+        let result = match asked.await.unwrap_or_else(|_| Err(gone())) {
+            Ok(handles) => Ok(Response::Jobs {
+                jobs: ended(handles).await,
+            }),
+            Err(fault) => Err(fault),
+        };
+        finish(&reply, result).await;
+    })
+}
+
+fn stage(
+    order: StageOrder,
+    receiving: Option<Upload>,
+    reply: Reply,
+    service: &Service,
+) -> JoinHandle<()> {
+    let service = service.clone();
+    tokio::spawn(async move {
+        if let Some(receiving) = receiving {
+            // A head that is gone has ended the stage.
+            let _ = served_stage::serve(order, receiving, reply, service).await;
+        }
+    })
+}
+
+fn receive(
+    name: String,
+    order: Order,
+    receiving: Option<Upload>,
+    reply: Reply,
+    service: &Service,
+) -> JoinHandle<()> {
+    let service = service.clone();
+    tokio::spawn(async move {
+        if let Some(receiving) = receiving
+            && let Some(result) = sync::receive(name, order, receiving, &reply, &service).await
+        {
+            finish(&reply, result.map(|()| Response::Done)).await;
+        }
+    })
 }
 
 /// Jobs are the head's, and stages the workers': who asks at the wrong place is told so.
@@ -189,6 +217,11 @@ async fn ask<T>(
     // Where the keeper is gone, the answer's sender goes too, which the receiver sees.
     let _ = service.keeper.send(command(answer)).await;
     asked
+}
+
+/// Sends an answer that is known already.
+fn answer(reply: Reply, result: Result<Response, Fault>) -> JoinHandle<()> {
+    tokio::spawn(async move { finish(&reply, result).await })
 }
 
 async fn finish(reply: &Reply, result: Result<Response, Fault>) {

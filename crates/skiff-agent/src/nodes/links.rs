@@ -47,7 +47,7 @@ pub(super) enum Link {
 pub(super) struct Links {
     rank: u32,
     boot: String,
-    links: watch::Sender<Vec<Link>>,
+    all: watch::Sender<Vec<Link>>,
     presence: watch::Sender<Vec<Presence>>,
 }
 
@@ -62,7 +62,7 @@ impl Links {
         let links = Self {
             rank,
             boot: boot.to_owned(),
-            links: watch::Sender::new(vec![down; count as usize]),
+            all: watch::Sender::new(vec![down; count as usize]),
             presence: watch::Sender::new(Vec::new()),
         };
         links.publish();
@@ -71,7 +71,7 @@ impl Links {
 
     /// Makes and keeps a link to every other node from now on.
     pub(super) fn keep(links: &Arc<Self>, key: &LinkKey, table: &Table) {
-        let count = u32::try_from(links.links.borrow().len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(links.all.borrow().len()).unwrap_or(u32::MAX);
         for rank in (0..count).filter(|rank| *rank != links.rank) {
             let worker = Worker {
                 rank,
@@ -85,7 +85,7 @@ impl Links {
 
     /// There will be no links.
     pub(super) fn give_up(&self, why: &str) {
-        let count = u32::try_from(self.links.borrow().len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.all.borrow().len()).unwrap_or(u32::MAX);
         for rank in 0..count {
             let why = why.to_owned();
             self.set(
@@ -100,7 +100,7 @@ impl Links {
 
     /// One link as it is now.
     pub(super) fn link(&self, rank: u32) -> Link {
-        let links = self.links.borrow();
+        let links = self.all.borrow();
         links
             .get(rank as usize)
             .cloned()
@@ -125,7 +125,7 @@ impl Links {
 
     /// Why this conversation came to its end, waiting a little while for the reason to show.
     pub(super) async fn why_lost(&self, rank: u32, lost: &Arc<Session>) -> String {
-        let mut links = self.links.subscribe();
+        let mut links = self.all.subscribe();
         let is_known = |links: &Vec<Link>| match links.get(rank as usize) {
             Some(Link::Up(session) | Link::Leaving { session, .. }) => !Arc::ptr_eq(session, lost),
             Some(Link::Down { is_fresh, .. }) => !is_fresh,
@@ -144,7 +144,7 @@ impl Links {
     }
 
     fn set(&self, rank: u32, link: Link) {
-        self.links.send_modify(|links| {
+        self.all.send_modify(|links| {
             if let Some(place) = links.get_mut(rank as usize) {
                 *place = link;
             }
@@ -153,7 +153,7 @@ impl Links {
     }
 
     fn publish(&self) {
-        let links = self.links.borrow();
+        let links = self.all.borrow();
         let here = |boot: &str| Presence::Here {
             boot: boot.to_owned(),
         };
