@@ -1,11 +1,12 @@
 //! Running other programs: shown, logged, or read line by line.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -95,6 +96,37 @@ pub(crate) fn lines(command: &mut Command, mut on_line: impl FnMut(&str)) -> Res
         }
     }
     running.wait()
+}
+
+/// Runs a program until its standard output holds a text, and gives how long that took; the last words are its input then,
+/// and must end it.
+pub(crate) fn time_to_output(
+    command: &mut Command,
+    text: &str,
+    last_words: &[u8],
+) -> Result<Duration> {
+    let started = Instant::now();
+    let mut running = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+    let name = &running.name;
+    let (stdin, stdout) = (running.child.stdin.take(), running.child.stdout.take());
+    let (mut stdin, mut stdout) = stdin.zip(stdout).context("the streams were asked for")?;
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let count = stdout.read(&mut buffer)?;
+        if count == 0 {
+            let seen = String::from_utf8_lossy(&seen).into_owned();
+            bail!("`{name}` ended before it wrote {text:?}: {seen}");
+        }
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    let taken = started.elapsed();
+    stdin
+        .write_all(last_words)
+        .with_context(|| format!("cannot write to `{name}`"))?;
+    io::copy(&mut stdout, &mut io::sink())?;
+    running.wait()?;
+    Ok(taken)
 }
 
 /// Runs a program, its standard error in a log file, and hands over each line of that as it comes.

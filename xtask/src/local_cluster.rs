@@ -59,12 +59,13 @@ impl Skiff {
         Some(&self.isolation.as_ref()?.home)
     }
 
-    /// Gives another program the same home and kubeconfig.
+    /// Gives another program the same home and kubeconfig, and leaves the user's own configuration of OpenSSH alone.
     pub(crate) fn lend<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         if let Some(isolation) = &self.isolation {
             command
                 .env("SKIFF_HOME", &isolation.home)
-                .env("KUBECONFIG", &isolation.kubeconfig);
+                .env("KUBECONFIG", &isolation.kubeconfig)
+                .env("SKIFF_NO_SSH_CONFIG", "1");
         }
         command
     }

@@ -15,7 +15,7 @@ use crate::report;
 /// The local cluster's name and that of the folder under Skiff's home that belongs to it.
 const NAME: &str = "bench";
 /// The cluster's context in its kubeconfig.
-const CONTEXT: &str = "skiff-bench";
+pub(super) const CONTEXT: &str = "skiff-bench";
 /// The line that a task prints when it has come to where the clock stops.
 const MARKER: &str = "measured-42";
 /// The same line as a command: the text of the command must not be taken for its output.
@@ -195,6 +195,28 @@ impl<'p> Lab<'p> {
     /// The image that tasks run in.
     pub(super) fn image() -> String {
         format!("docker.io/skiff/base:{VERSION}")
+    }
+
+    /// Another program that finds the cluster as `skiff` and `kubectl` do.
+    pub(super) fn program(&self, name: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(name);
+        self.skiff.lend(&mut command).args(words);
+        command
+    }
+
+    /// The time that another program takes from its start to its end, in seconds.
+    pub(super) fn time_program(&self, name: &str, words: &[&str]) -> Result<f64> {
+        self.time(&mut self.program(name, words))
+    }
+
+    /// What a launch has written for OpenSSH.
+    pub(super) fn ssh_config(&self, cluster: &str) -> Result<String> {
+        let home = self
+            .skiff
+            .own_home()
+            .context("the measurements have no home")?;
+        let file = home.join("ssh").join(format!("{cluster}.conf"));
+        Ok(file.to_string_lossy().into_owned())
     }
 
     fn time(&self, command: &mut Command) -> Result<f64> {

@@ -14,6 +14,8 @@ mod local_up;
 mod log_follow;
 mod measurement;
 mod queue_1000;
+mod scp;
+mod ssh_prompt;
 mod status;
 mod sync;
 mod task_show;
@@ -99,6 +101,8 @@ fn all() -> Vec<Box<dyn Bench>> {
         Box::new(gang_start::GangStart::default()),
         Box::new(log_follow::LogFollow::default()),
         Box::new(log_follow::LogFollowTime::default()),
+        Box::new(ssh_prompt::SshPrompt::default()),
+        Box::new(scp::Scp::default()),
         Box::new(local_up::LocalUp),
         Box::new(task_show::TaskShow::default()),
         Box::new(task_show::TaskShowMany::default()),
