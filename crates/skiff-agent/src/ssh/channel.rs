@@ -7,8 +7,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::listening::Arrival;
 
-/// Bytes that the client may have on their way in one channel.
-pub(crate) const WINDOW: u32 = 1 << 20;
+/// Bytes that the client may have on their way in one channel: as many as OpenSSH grants.
+pub(crate) const WINDOW: u32 = 2 << 20;
 /// Bytes of data in one packet.
 pub(crate) const PACKET: u32 = 32 << 10;
 

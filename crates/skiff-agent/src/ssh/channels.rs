@@ -1,5 +1,7 @@
 //! The channels of a connection: their numbers, their windows, and the messages about them.
 
+mod callers;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,16 +11,13 @@ use tokio::sync::{Semaphore, mpsc};
 use super::channel::{Channel, End, Input, Output, PACKET, Post, WINDOW};
 use super::connection::{Connection, ConnectionError};
 use super::forward::{self, Target};
-use super::listening::{Arrival, Place, Stream};
-use super::relay::relay;
+use super::listening::Stream;
 use super::session::Session;
 use super::wire::{Malformed, Reader, Writer};
 
 /// Channels that one connection may have.
 const MAX_CHANNELS: usize = 256;
 
-const SUCCESS: u8 = 81;
-const FAILURE: u8 = 82;
 const OPEN: u8 = 90;
 const OPEN_CONFIRMATION: u8 = 91;
 const OPEN_FAILURE: u8 = 92;
@@ -229,29 +228,6 @@ impl Connection {
         self.outgoing.send(&message);
     }
 
-    /// The client has opened a channel that this side asked for.
-    fn confirmed(&mut self, number: u32, reader: &mut Reader<'_>) -> Result<(), ConnectionError> {
-        let (theirs, window, packet) = (reader.u32()?, reader.u32()?, reader.u32()?);
-        let stream = self.channels.get(number)?.caller.take();
-        let stream = stream.ok_or(ConnectionError::Protocol("an answer that nobody asked for"))?;
-        self.channels.open.remove(&number);
-        self.channels.last = number;
-        let channel = self.enter(theirs, window, packet);
-        tokio::spawn(async move {
-            match stream {
-                Stream::Tcp(stream) => {
-                    let (from, to) = stream.into_split();
-                    relay(channel, from, to).await;
-                }
-                Stream::Unix(stream) => {
-                    let (from, to) = stream.into_split();
-                    relay(channel, from, to).await;
-                }
-            }
-        });
-        Ok(())
-    }
-
     fn data(
         &mut self,
         number: u32,
@@ -313,46 +289,6 @@ impl Connection {
             message.put_u32(entry.theirs);
             self.outgoing.send(&message);
         }
-    }
-
-    /// A request that is about no channel.
-    pub(crate) fn take_global(&mut self, payload: &[u8]) -> Result<(), ConnectionError> {
-        let mut reader = Reader::new(&payload[1..]);
-        let (kind, wants_reply) = (reader.text()?, reader.bool()?);
-        let mut answer = vec![SUCCESS];
-        let is_done = match kind {
-            "tcpip-forward" => {
-                let (address, port) = (reader.text()?, reader.u32()?);
-                let bound = u16::try_from(port)
-                    .ok()
-                    .and_then(|port| self.listening.tcp(address, port, &self.posts).ok());
-                if port == 0
-                    && let Some(bound) = bound
-                {
-                    answer.put_u32(bound.into());
-                }
-                bound.is_some()
-            }
-            "cancel-tcpip-forward" => {
-                let (address, port) = (reader.text()?.to_owned(), reader.u32()?);
-                u16::try_from(port)
-                    .is_ok_and(|port| self.listening.stop(&Place::Tcp(address, port)))
-            }
-            "streamlocal-forward@openssh.com" => {
-                let path = PathBuf::from(reader.text()?);
-                self.listening.unix(&path, &self.posts).is_ok()
-            }
-            "cancel-streamlocal-forward@openssh.com" => {
-                let path = PathBuf::from(reader.text()?);
-                self.listening.stop(&Place::Unix(path))
-            }
-            _ => false,
-        };
-        if wants_reply {
-            self.outgoing
-                .send(if is_done { &answer } else { &[FAILURE] });
-        }
-        Ok(())
     }
 
     /// What a channel's task has to say.
@@ -437,25 +373,5 @@ impl Connection {
             message.put_u32(used);
             self.outgoing.send(&message);
         }
-    }
-
-    /// Asks the client to open a channel for somebody who has called.
-    fn call(&mut self, arrival: Arrival) {
-        if self.channels.open.len() >= MAX_CHANNELS {
-            // His stream ends here.
-            return;
-        }
-        let channel = self.enter(0, 0, PACKET);
-        let number = channel.output.channel;
-        if let Some(entry) = self.channels.open.get_mut(&number) {
-            entry.caller = Some(arrival.stream);
-        }
-        let mut message = vec![OPEN];
-        message.put_bytes(arrival.kind.as_bytes());
-        for field in [number, WINDOW, PACKET] {
-            message.put_u32(field);
-        }
-        message.extend_from_slice(&arrival.details);
-        self.outgoing.send(&message);
     }
 }

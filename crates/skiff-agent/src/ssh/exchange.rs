@@ -1,12 +1,12 @@
-//! The key exchange (RFC 4253, section 7): Curve25519, an Ed25519 host key, AES-GCM. A state machine without IO.
+//! The key exchange (RFC 4253, section 7): who this node is, and with what packets are sealed. A state machine without IO.
 
-use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
 use ring::digest::{Context, SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use thiserror::Error;
 
 use super::packets::{Cipher, Seal};
+use super::secret::Method;
 use super::wire::{Malformed, Reader, Writer};
 
 /// `SSH_MSG_KEXINIT`
@@ -17,7 +17,6 @@ pub(crate) const NEWKEYS: u8 = 21;
 pub(crate) const ECDH_INIT: u8 = 30;
 const ECDH_REPLY: u8 = 31;
 
-const EXCHANGES: [&str; 2] = ["curve25519-sha256", "curve25519-sha256@libssh.org"];
 const HOST_KEY: &str = "ssh-ed25519";
 /// Says that packets out of their order end the connection.
 const STRICT: &str = "kex-strict-s-v00@openssh.com";
@@ -82,6 +81,7 @@ fn blob(bytes: &[u8]) -> Vec<u8> {
 struct Agreed {
     ours: Vec<u8>,
     theirs: Vec<u8>,
+    method: Method,
     incoming: Cipher,
     outgoing: Cipher,
     /// The client has sent a guess that turned out wrong.
@@ -92,7 +92,7 @@ enum State {
     Idle,
     Offered(Vec<u8>),
     Agreed(Agreed),
-    Answered(Seal),
+    Answered(Box<Seal>),
 }
 
 /// The server's answer to the client's half of the key.
@@ -163,14 +163,7 @@ impl Exchange {
             return Ok(None);
         }
         let theirs = Reader::new(&payload[1..]).bytes()?;
-        let random = SystemRandom::new();
-        let private = EphemeralPrivateKey::generate(&X25519, &random);
-        let private = private.map_err(|_| ExchangeError::Random)?;
-        let public = private
-            .compute_public_key()
-            .map_err(|_| ExchangeError::Random)?;
-        let client = UnparsedPublicKey::new(&X25519, theirs);
-        let secret = agree_ephemeral(private, &client, mpint).map_err(|_| ExchangeError::Key)?;
+        let secret = agreed.method.agree(theirs)?;
 
         let mut hashed = Vec::new();
         hashed.put_bytes(&self.client_version);
@@ -180,17 +173,18 @@ impl Exchange {
         let host_blob = host.blob();
         hashed.put_bytes(&host_blob);
         hashed.put_bytes(theirs);
-        hashed.put_bytes(public.as_ref());
-        hashed.extend_from_slice(&secret);
+        hashed.put_bytes(&secret.half);
+        hashed.extend_from_slice(&secret.encoded);
         let hash = digest(&[&hashed]);
 
         let mut reply = vec![ECDH_REPLY];
         reply.put_bytes(&host_blob);
-        reply.put_bytes(public.as_ref());
+        reply.put_bytes(&secret.half);
         reply.put_bytes(&host.sign(&hash));
         let session = self.session_id.get_or_insert_with(|| hash.clone());
-        let seal = |cipher, nonce, key| seal(cipher, &[&secret, &hash], nonce, key, session);
-        self.state = State::Answered(seal(agreed.incoming, b'A', b'C'));
+        let seal =
+            |cipher, nonce, key| seal(cipher, &[&secret.encoded, &hash], nonce, key, session);
+        self.state = State::Answered(Box::new(seal(agreed.incoming, b'A', b'C')));
         let seal = seal(agreed.outgoing, b'B', b'D');
         Ok(Some(Answer { reply, seal }))
     }
@@ -198,7 +192,7 @@ impl Exchange {
     /// The client uses the new keys from here on: with this its packets are opened.
     pub(crate) fn taken(&mut self) -> Result<Seal, ExchangeError> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Answered(seal) => Ok(seal),
+            State::Answered(seal) => Ok(*seal),
             _ => Err(ExchangeError::Order),
         }
     }
@@ -219,23 +213,23 @@ impl Agreed {
         let compressions = [list()?, list()?];
         let _languages = (list()?, list()?);
         let guesses = reader.bool()?;
-        choose("key exchange", &exchanges, &EXCHANGES)?;
+        let names = Method::ALL.map(|(name, _)| name);
+        let (_, method) = Method::ALL[choose("key exchange", &exchanges, &names)?];
         choose("host key", &keys, &[HOST_KEY])?;
         for compression in &compressions {
             choose("compression", compression, &["none"])?;
         }
-        let guessed = exchanges
-            .first()
-            .is_some_and(|name| EXCHANGES.contains(name))
-            && keys.first() == Some(&HOST_KEY);
+        // Only what both sides prefer may be guessed.
+        let is_right = exchanges.first() == names.first() && keys.first() == Some(&HOST_KEY);
         let names = Cipher::ALL.map(Cipher::name);
         let cipher = |list: &[&str]| choose("cipher", list, &names).map(|at| Cipher::ALL[at]);
         let (incoming, outgoing) = (cipher(&incoming)?, cipher(&outgoing)?);
         Ok(Self {
             ours,
+            method,
             incoming,
             outgoing,
-            skip: guesses && !guessed,
+            skip: guesses && !is_right,
             theirs,
         })
     }
@@ -255,7 +249,8 @@ fn offer() -> Result<Vec<u8>, ExchangeError> {
     filled.map_err(|_| ExchangeError::Random)?;
     let mut offer = vec![KEXINIT];
     offer.extend_from_slice(&cookie);
-    let exchanges = [EXCHANGES.join(","), STRICT.to_owned()].join(",");
+    let methods = Method::ALL.map(|(name, _)| name).join(",");
+    let exchanges = format!("{methods},{STRICT}");
     let ciphers = Cipher::ALL.map(Cipher::name).join(",");
     for list in [
         &exchanges, HOST_KEY, &ciphers, &ciphers, MACS, MACS, "none", "none", "", "",
@@ -267,20 +262,6 @@ fn offer() -> Result<Vec<u8>, ExchangeError> {
     Ok(offer)
 }
 
-/// The secret as the number that the protocol takes it for.
-fn mpint(secret: &[u8]) -> Vec<u8> {
-    let start = secret.iter().position(|byte| *byte != 0);
-    let significant = start.map_or(&[][..], |start| &secret[start..]);
-    let mut number = Vec::new();
-    if significant.first().is_some_and(|byte| *byte >= 0x80) {
-        number.push(0);
-    }
-    number.extend_from_slice(significant);
-    let mut mpint = Vec::new();
-    mpint.put_bytes(&number);
-    mpint
-}
-
 fn seal(cipher: Cipher, shared: &[&[u8]; 2], nonce: u8, key: u8, session: &[u8]) -> Seal {
     let derive = |letter: u8| digest(&[shared[0], shared[1], &[letter], session]);
     let mut first = [0; 12];
@@ -288,22 +269,11 @@ fn seal(cipher: Cipher, shared: &[&[u8]; 2], nonce: u8, key: u8, session: &[u8])
     Seal::new(cipher, &derive(key)[..cipher.key_length()], first)
 }
 
-fn digest(parts: &[&[u8]]) -> Vec<u8> {
+/// The SHA-256 of some bytes in several parts.
+pub(crate) fn digest(parts: &[&[u8]]) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(part);
     }
     context.finish().as_ref().to_vec()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mpint;
-
-    #[test]
-    fn a_secret_is_a_positive_number_without_leading_zeros() {
-        assert_eq!(mpint(&[0, 0, 0x7f, 1]), [0, 0, 0, 2, 0x7f, 1]);
-        assert_eq!(mpint(&[0x80, 1]), [0, 0, 0, 3, 0, 0x80, 1]);
-        assert_eq!(mpint(&[0, 0]), [0, 0, 0, 0]);
-    }
 }

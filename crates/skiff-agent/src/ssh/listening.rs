@@ -132,16 +132,14 @@ fn listen(
     let posts = posts.clone();
     let task = tokio::spawn(async move {
         loop {
-            let arrival = match listener.accept().await {
-                Ok((stream, _)) => Arrival {
-                    kind,
-                    details: details.clone(),
-                    stream: Stream::Unix(stream),
-                },
-                Err(_) => {
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let arrival = Arrival {
+                kind,
+                details: details.clone(),
+                stream: Stream::Unix(stream),
             };
             if posts.send(Post::Arrived(arrival)).await.is_err() {
                 return;

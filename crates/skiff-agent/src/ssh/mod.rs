@@ -12,6 +12,7 @@ mod packets;
 mod program;
 mod relay;
 mod resolver;
+mod secret;
 mod session;
 mod terminal;
 pub(crate) mod wire;

@@ -115,19 +115,16 @@ impl Launch<'_> {
             Path::new("/")
         };
         command.current_dir(home).env_clear().envs(self.variables);
-        let (ends, terminal, pipes) = match self.terminal {
-            Some((terminal, other)) => {
-                command
-                    .stdin(Stdio::from(other.try_clone()?))
-                    .stdout(Stdio::from(other.try_clone()?))
-                    .stderr(Stdio::from(other));
-                let terminal = Arc::new(terminal);
-                (Ends::Terminal(Arc::clone(&terminal)), Some(terminal), None)
-            }
-            None => {
-                let (ends, pipes) = pipes(&mut command)?;
-                (ends, None, Some(pipes))
-            }
+        let (ends, terminal, pipes) = if let Some((terminal, other)) = self.terminal {
+            command
+                .stdin(Stdio::from(other.try_clone()?))
+                .stdout(Stdio::from(other.try_clone()?))
+                .stderr(Stdio::from(other));
+            let terminal = Arc::new(terminal);
+            (Ends::Terminal(Arc::clone(&terminal)), Some(terminal), None)
+        } else {
+            let (ends, pipes) = pipes(&mut command)?;
+            (ends, None, Some(pipes))
         };
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
