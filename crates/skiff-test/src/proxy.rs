@@ -90,6 +90,11 @@ impl CuttingProxy {
         self.shared.passed.load(Ordering::Relaxed)
     }
 
+    /// Breaks every connection and refuses new ones until [`CuttingProxy::heal`].
+    pub fn begin_outage(&self) {
+        self.shared.is_out.send_replace(true);
+    }
+
     /// Ends an outage for good.
     pub fn heal(&self) {
         self.shared.is_healed.store(true, Ordering::Relaxed);
@@ -288,11 +293,4 @@ impl Drop for BlackHole {
 pub async fn closed_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     Ok(listener.local_addr()?)
-}
-
-impl CuttingProxy {
-    /// Breaks every connection and refuses new ones until [`CuttingProxy::heal`].
-    pub fn begin_outage(&self) {
-        self.shared.is_out.send_replace(true);
-    }
 }
