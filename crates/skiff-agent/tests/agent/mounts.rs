@@ -36,7 +36,7 @@ fn files_and_folders_appear_where_they_were_wanted() {
     assert_eq!(read(&data.join("x")), "in data");
     assert_eq!(read(&agent.home().join(".config/tool.toml")), "a = 1");
     let ran = client.run(job("cat models/small/weights ~/.config/tool.toml"));
-    assert!(ran.text.contains("w"), "{}", ran.text);
+    assert!(ran.text.contains('w'), "{}", ran.text);
     // The same again is nothing; a change is one, and takes effect in the same place.
     assert_eq!(client.sync(&trees), 0);
     let changed = none()

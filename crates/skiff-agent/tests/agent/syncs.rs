@@ -271,12 +271,11 @@ fn what_is_no_sync_is_refused_and_the_connection_goes_on() {
         let mut begun = client
             .begin_sync("one", &trees)
             .unwrap_or_else(|other| panic!("{other:?}"));
-        let refused = match client.send_data(&mut begun, &garbage) {
-            Err(response) => response,
-            Ok(()) => {
-                client.send(&Frame::End(begun.id));
-                client.answer(begun.id)
-            }
+        let refused = if let Err(response) = client.send_data(&mut begun, &garbage) {
+            *response
+        } else {
+            client.send(&Frame::End(begun.id));
+            client.answer(begun.id)
         };
         let Response::Failed { fault } = refused else {
             panic!("{refused:?}");

@@ -114,7 +114,7 @@ pub(crate) struct Begun {
 
 impl Client {
     /// Sends a manifest; gives what is needed, or the agent's refusal.
-    pub(crate) fn begin_sync(&mut self, name: &str, trees: &Trees) -> Result<Begun, Response> {
+    pub(crate) fn begin_sync(&mut self, name: &str, trees: &Trees) -> Result<Begun, Box<Response>> {
         let manifest = trees.manifest();
         let id = self.request(Request::Sync {
             sync: name.into(),
@@ -133,7 +133,7 @@ impl Client {
                 Frame::Credit(of, credit) if of == id => begun.window += credit as usize,
                 Frame::Data(of, data) if of == id => bytes.extend(data),
                 Frame::Response(of, Response::Needs) if of == id => break,
-                Frame::Response(of, response) if of == id => return Err(response),
+                Frame::Response(of, response) if of == id => return Err(Box::new(response)),
                 _ => {}
             }
         }
@@ -142,12 +142,18 @@ impl Client {
     }
 
     /// Sends data within the window; an answer that comes before its end is the agent's refusal.
-    pub(crate) fn send_data(&mut self, begun: &mut Begun, bytes: &[u8]) -> Result<(), Response> {
+    pub(crate) fn send_data(
+        &mut self,
+        begun: &mut Begun,
+        bytes: &[u8],
+    ) -> Result<(), Box<Response>> {
         for chunk in bytes.chunks(Frame::CHUNK) {
             while begun.window < chunk.len() {
                 match self.receive().expect("the agent answers") {
                     Frame::Credit(of, credit) if of == begun.id => begun.window += credit as usize,
-                    Frame::Response(of, response) if of == begun.id => return Err(response),
+                    Frame::Response(of, response) if of == begun.id => {
+                        return Err(Box::new(response));
+                    }
                     _ => {}
                 }
             }
@@ -161,11 +167,11 @@ impl Client {
     pub(crate) fn sync_as(&mut self, name: &str, trees: &Trees) -> (Vec<Need>, Response) {
         let mut begun = match self.begin_sync(name, trees) {
             Ok(begun) => begun,
-            Err(response) => return (Vec::new(), response),
+            Err(response) => return (Vec::new(), *response),
         };
         let contents = trees.contents(&begun.needs);
         if let Err(response) = self.send_data(&mut begun, &contents) {
-            return (begun.needs, response);
+            return (begun.needs, *response);
         }
         self.send(&Frame::End(begun.id));
         let answer = self.answer(begun.id);
