@@ -36,6 +36,9 @@ where
     /// Gets every file ready, with its permissions and its time, on the file system of the tree.
     pub(crate) fn prepare(&self) -> Result<Prepared, SyncError> {
         let prepared = Prepared::new(self.target, self.staging)?;
+        if self.comparison.wanted.is_empty() {
+            return Ok(prepared);
+        }
         let statuses = self.comparison.statuses.iter().skip(self.first as usize);
         for ((entry, status), number) in (self.entries)()?.zip(statuses).zip(self.first..) {
             let entry = entry.map_err(SyncError::Malformed)?;
