@@ -25,7 +25,7 @@ use prefix::{Position, prefixed, whole_lines};
 /// How long a line of one of several processes is held back to become whole.
 const PARTIAL_WAIT: Duration = Duration::from_millis(200);
 /// How much of such a line is held back.
-const PARTIAL_MAX: usize = 16 << 10;
+const PARTIAL_MAX: usize = 64 << 10;
 /// Room that is kept from one output to the next.
 const SCRATCH: usize = 128 << 10;
 

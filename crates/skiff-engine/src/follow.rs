@@ -42,6 +42,25 @@ pub struct LogOptions {
     pub tail: Option<u64>,
 }
 
+impl LogOptions {
+    /// Asks for what has not been read yet.
+    fn request(&self, place: &Place) -> Request {
+        let job = match (&place.job, self.job) {
+            (Some(job), _) => LogSource::Id(job.id),
+            (None, Some(id)) => LogSource::Id(id),
+            (None, None) => LogSource::Latest,
+        };
+        Request::Logs {
+            job,
+            offset: place.offset,
+            // Lines counted from the end mean something only the first time.
+            tail: self.tail.filter(|_| place.job.is_none()),
+            follow: self.follow,
+            part: self.part.clone(),
+        }
+    }
+}
+
 /// How reading a log ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -241,20 +260,7 @@ async fn read_some(
         None => Connection::open(cluster, pod).await?,
     };
     retries.connected(reporter);
-    let job = match (&place.job, options.job) {
-        (Some(job), _) => LogSource::Id(job.id),
-        (None, Some(id)) => LogSource::Id(id),
-        (None, None) => LogSource::Latest,
-    };
-    // Lines counted from the end mean something only the first time.
-    let tail = options.tail.filter(|_| place.job.is_none());
-    let request = Request::Logs {
-        job,
-        offset: place.offset,
-        tail,
-        follow: options.follow,
-        part: options.part.clone(),
-    };
+    let request = options.request(place);
     let mut call = connection.start(request).await?;
     loop {
         match call.next().await.map_err(failed)? {

@@ -56,7 +56,7 @@ fn a_line_that_does_not_end_is_written_all_the_same() {
     let logs = Logs::new();
     let a = logs.log.source("tasks/0-head.log", "(a) ".into());
     let b = logs.log.source("tasks/1-worker1.log", "(b) ".into());
-    let long = "x".repeat(20 << 10);
+    let long = "x".repeat(70 << 10);
     a.output(long.as_bytes());
     b.output(b"two\n");
     a.output(b"end\n");

@@ -46,29 +46,57 @@ async fn launch_two_nodes(namespace: &Namespace) -> Finished {
     namespace.launch("c", &["task.yaml"]).await
 }
 
+/// Each node's rows are there, whole, once and in order.
+#[track_caller]
+fn assert_rows_of_both(shown: &str) {
+    for (rank, prefix) in ["(head, rank=0, pid=", "(worker1, rank=1, pid="]
+        .into_iter()
+        .enumerate()
+    {
+        let own: String = shown
+            .split_inclusive('\n')
+            .filter(|line| line.starts_with(prefix))
+            .collect();
+        assert!(own.contains(") run with *****\n"), "rank {rank}");
+        let own_rows = rows(&own);
+        assert_counts_on(&own_rows);
+        assert_eq!(own_rows.len(), ROWS, "rank {rank}");
+        assert_eq!(
+            own.matches(&format!(" of rank {rank}.\n")).count(),
+            ROWS,
+            "rank {rank}"
+        );
+    }
+}
+
+/// Downloads the logs and looks into each.
+async fn assert_downloaded(namespace: &Namespace, shown: &str) {
+    let folder = namespace.home().join("sky_logs/c/1-rows");
+    let path = folder.display().to_string();
+    let skiff = namespace.skiff();
+    skiff
+        .run(&["logs", "c", "--sync-down"])
+        .await
+        .code(0)
+        .says(&path);
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
+    assert!(read("run.log") == shown, "run.log is not what was shown");
+    for (name, rank) in [("tasks/0-head.log", 0), ("tasks/1-worker1.log", 1)] {
+        let own: String = (1..=ROWS)
+            .map(|row| format!("row {row} of rank {rank}.\n"))
+            .collect();
+        assert!(read(name) == format!("run with *****\n{own}"), "{name}");
+    }
+    for name in ["setup.log", "setup-worker1.log"] {
+        assert_eq!(read(name), "setup with *****\n", "{name}");
+    }
+}
+
 #[tokio::test]
 async fn two_nodes_write_whole_lines_without_secrets_which_are_read_by_rank_and_downloaded() {
     with_namespace(async |namespace| {
         let launched = launch_two_nodes(namespace).await.code(0).never_says(SECRET);
-        for (rank, prefix) in ["(head, rank=0, pid=", "(worker1, rank=1, pid="]
-            .into_iter()
-            .enumerate()
-        {
-            let own: String = launched
-                .stdout
-                .split_inclusive('\n')
-                .filter(|line| line.starts_with(prefix))
-                .collect();
-            assert!(own.contains(") run with *****\n"), "rank {rank}");
-            let own_rows = rows(&own);
-            assert_counts_on(&own_rows);
-            assert_eq!(own_rows.len(), ROWS, "rank {rank}");
-            assert_eq!(
-                own.matches(&format!(" of rank {rank}.\n")).count(),
-                ROWS,
-                "rank {rank}"
-            );
-        }
+        assert_rows_of_both(&launched.stdout);
         assert_eq!(launched.stdout.matches(") setup with *****\n").count(), 2);
 
         let skiff = namespace.skiff();
@@ -84,35 +112,14 @@ async fn two_nodes_write_whole_lines_without_secrets_which_are_read_by_rank_and_
             .code(102)
             .one_error();
 
-        let folder = namespace.home().join("sky_logs/c/1-rows");
-        let path = folder.display().to_string();
-        skiff
-            .run(&["logs", "c", "--sync-down"])
-            .await
-            .code(0)
-            .says(&path);
-        let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
-        assert!(
-            read("run.log") == launched.stdout,
-            "run.log is not what was shown"
-        );
-        for (name, rank) in [("tasks/0-head.log", 0), ("tasks/1-worker1.log", 1)] {
-            let own: String = (1..=ROWS)
-                .map(|row| format!("row {row} of rank {rank}.\n"))
-                .collect();
-            assert!(read(name) == format!("run with *****\n{own}"), "{name}");
-        }
-        for name in ["setup.log", "setup-worker1.log"] {
-            assert_eq!(read(name), "setup with *****\n", "{name}");
+        // Downloaded again, the logs are as they were.
+        for _ in 0..2 {
+            assert_downloaded(namespace, &launched.stdout).await;
         }
         let leaks = namespace
             .inside("c", &format!("grep -rl {SECRET} /skiff/sky_logs; true"))
             .await;
         assert_eq!(String::from_utf8_lossy(&leaks), "");
-
-        // Downloaded again, the logs are as they were; those of a running job grow.
-        skiff.run(&["logs", "c", "1", "--sync-down"]).await.code(0);
-        assert!(read("run.log") == launched.stdout, "run.log came twice");
     })
     .await;
 }
@@ -188,28 +195,28 @@ async fn a_follower_goes_on_after_an_api_server_that_could_not_be_reached_for_20
     .await;
 }
 
+/// Runs a job with room for one full file of its log and the beginning of the next, until it makes more room.
+async fn run_with_little_room(namespace: &Namespace) -> Finished {
+    let pod = namespace.head("c").await;
+    namespace
+        .inside("c", "mkdir -p /skiff/sky_logs/2-full")
+        .await;
+    host::mount_in_pod(&pod, "/skiff/sky_logs/2-full", "44m").await;
+    namespace.write(
+        "task.yaml",
+        "name: full\nrun: |\n  echo kept > ~/sky_logs/2-full/filler\n  \
+         head -c 4000000 /dev/zero >> ~/sky_logs/2-full/filler\n  \
+         seq -f 'row %.0f of text that takes its room on the disk of the pod' 1 500000\n  \
+         rm ~/sky_logs/2-full/filler\n  echo after; touch ~/went-on\n",
+    );
+    namespace.skiff().run(&["exec", "c", "task.yaml"]).await
+}
+
 #[tokio::test]
 async fn a_job_whose_logs_find_no_room_goes_on_and_tells_how_much_is_missing() {
     with_namespace(async |namespace| {
         namespace.launch("c", &["true"]).await.code(0);
-        let pod = namespace.head("c").await;
-        namespace
-            .inside("c", "mkdir -p /skiff/sky_logs/2-full")
-            .await;
-        // Room for one file that is full and the beginning of the next.
-        host::mount_in_pod(&pod, "/skiff/sky_logs/2-full", "44m").await;
-        namespace.write(
-            "task.yaml",
-            "name: full\nrun: |\n  echo kept > ~/sky_logs/2-full/filler\n  \
-             head -c 4000000 /dev/zero >> ~/sky_logs/2-full/filler\n  \
-             seq -f 'row %.0f of text that takes its room on the disk of the pod' 1 500000\n  \
-             rm ~/sky_logs/2-full/filler\n  echo after; touch ~/went-on\n",
-        );
-        let finished = namespace
-            .skiff()
-            .run(&["exec", "c", "task.yaml"])
-            .await
-            .code(0);
+        let finished = run_with_little_room(namespace).await.code(0);
         let told = finished
             .stdout
             .lines()
