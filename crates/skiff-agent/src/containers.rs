@@ -2,8 +2,10 @@
 //!
 //! The daemon does not know which process asked it for a container, so the mark is a label, which `docker run` and
 //! `docker create` are given by the launcher. What a job has other programs ask of the daemon bears no mark and is left to
-//! them: `docker compose up` ends what it runs when it is told to end itself.
+//! them. `docker compose up` ends what it runs when it is told to end itself, and where it does not come to that, its
+//! containers are known by their project's folder.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +21,8 @@ use crate::report;
 
 /// The label whose value is the mark of the job.
 const LABEL: &str = "dev.skiff.job";
+/// The label whose value is the folder of the Compose project that a container is of.
+const PROJECT: &str = "com.docker.compose.project.working_dir";
 /// How long the daemon may take for an answer that needs nothing of a container.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
@@ -88,18 +92,27 @@ impl Containers {
         Self { socket, mark }
     }
 
-    /// Ends all that run: SIGTERM, and SIGKILL after this time. Returns when they have ended, or the daemon does not
-    /// answer.
-    pub(crate) async fn end(&self, grace: Duration) {
-        let running = match timeout(ANSWER, self.running()).await {
-            Ok(Ok(running)) => running,
-            // No daemon runs no containers.
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return,
-            Ok(Err(error)) => return report(&format!("cannot ask Docker for containers: {error}")),
-            Err(_) => return report("Docker does not say which containers run"),
-        };
+    /// Ends all that run, and those of Compose projects in these folders: SIGTERM, and SIGKILL after this time. Returns
+    /// when they have ended, or the daemon does not answer.
+    pub(crate) async fn end(&self, projects: &BTreeSet<PathBuf>, grace: Duration) {
+        let projects = projects.iter().filter_map(|folder| folder.to_str());
+        let labels = projects.map(|folder| format!("{PROJECT}={folder}"));
+        for label in labels.chain([format!("{LABEL}={}", self.mark)]) {
+            match timeout(ANSWER, running(self.socket.clone(), &label)).await {
+                Ok(Ok(found)) => self.stop(found, grace).await,
+                // No daemon runs no containers.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return,
+                Ok(Err(error)) => {
+                    return report(&format!("cannot ask Docker for containers: {error}"));
+                }
+                Err(_) => return report("Docker does not say which containers run"),
+            }
+        }
+    }
+
+    async fn stop(&self, found: Vec<Container>, grace: Duration) {
         let mut stops = JoinSet::new();
-        for Container { id } in running {
+        for Container { id } in found {
             let socket = self.socket.clone();
             stops.spawn(async move {
                 let path = format!("/containers/{id}/stop?t={}", grace.as_secs());
@@ -112,14 +125,25 @@ impl Containers {
         }
         stops.join_all().await;
     }
+}
 
-    async fn running(&self) -> io::Result<Vec<Container>> {
-        // Encoded: {"label":["<label>=<mark>"]}. A mark holds nothing that would have to be.
-        let label = format!("%7B%22label%22:%5B%22{LABEL}={}%22%5D%7D", self.mark);
-        let path = format!("/containers/json?filters={label}");
-        let answer = ask(self.socket.clone(), "GET", &path).await?;
-        serde_json::from_slice(&answer).map_err(io::Error::from)
-    }
+/// The containers with this label that run.
+async fn running(socket: PathBuf, label: &str) -> io::Result<Vec<Container>> {
+    let filters = serde_json::json!({ "label": [label] }).to_string();
+    let path = format!("/containers/json?filters={}", encoded(&filters));
+    let answer = ask(socket, "GET", &path).await?;
+    serde_json::from_slice(&answer).map_err(io::Error::from)
+}
+
+/// Text as a part of a request's path may hold it.
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'/' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }
 
 /// Asks the daemon; gives the body of its answer. A container that has ended already is no failure.

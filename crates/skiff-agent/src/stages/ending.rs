@@ -1,5 +1,7 @@
 //! Ends a stage's processes and containers when it is told to, and waits until they have gone.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -53,12 +55,19 @@ impl Ending {
         };
         // Nobody controls the stage any more: that is a demand too.
         let _abandoned = told.is_none().then(|| abandoned.add());
+        // Asked while they are there: Compose that is killed leaves what it was about to end.
+        let projects = match &containers {
+            Some(_) => processes.compose_projects(),
+            None => BTreeSet::new(),
+        };
         if told != Some(Demand::Kill) {
             processes.signal(Signal::TERM);
+            // Compose ends its own by itself.
+            let none = BTreeSet::new();
             let gone = async {
                 tokio::join!(
                     all_gone(&processes, &mut ends),
-                    end_containers(containers.as_ref(), GRACE)
+                    end_containers(containers.as_ref(), &none, GRACE)
                 )
             };
             tokio::select! {
@@ -68,15 +77,20 @@ impl Ending {
             }
         }
         processes.signal(Signal::KILL);
-        // Processes that are left then are the kernel's. A container may have begun since the others were told.
-        let gone = timeout(KILLED, all_gone(&processes, &mut ends));
-        let _ = tokio::join!(gone, end_containers(containers.as_ref(), Duration::ZERO));
+        // Processes that are left then are the kernel's.
+        let _ = timeout(KILLED, all_gone(&processes, &mut ends)).await;
+        // One may have begun since the others were told.
+        end_containers(containers.as_ref(), &projects, Duration::ZERO).await;
     }
 }
 
-async fn end_containers(containers: Option<&Containers>, grace: Duration) {
+async fn end_containers(
+    containers: Option<&Containers>,
+    projects: &BTreeSet<PathBuf>,
+    grace: Duration,
+) {
     if let Some(containers) = containers {
-        containers.end(grace).await;
+        containers.end(projects, grace).await;
     }
 }
 

@@ -192,7 +192,7 @@ fn cancelling_ends_the_containers_that_a_job_has_made_and_its_own_end_does_not()
     assert_eq!(jobs[0].status, JobStatus::Cancelled);
     let mark = format!("{}/{endless}/0", client.hello.boot);
     let list = format!(
-        "GET /containers/json?filters=%7B%22label%22:%5B%22dev.skiff.job={mark}%22%5D%7D HTTP/1.0"
+        "GET /containers/json?filters=%7B%22label%22%3A%5B%22dev.skiff.job%3D{mark}%22%5D%7D HTTP/1.0"
     );
     let asked: Vec<String> = requests.try_iter().collect();
     let stop = "POST /containers/c0ffee/stop?t=10 HTTP/1.0";
