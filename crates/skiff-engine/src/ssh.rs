@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::core::v1::Secret;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use skiff_compile::{ClusterName, labels};
-use skiff_kube::{ApiError, Cluster};
+use skiff_kube::{ApiError, Cluster, ExecStream};
 use skiff_proto::ClusterKey;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::User;
 use crate::cluster::{ClusterError, SkiffCluster};
@@ -22,6 +22,10 @@ use crate::connect::CONTAINER;
 const BRIDGE: &[&str] = &["/skiff/bin/task", "ssh"];
 /// Time for the stream to be opened.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a container may take to be started again: the API server answers meanwhile that there is none.
+const RESTART: Duration = Duration::from_secs(10);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(250);
 /// What is copied at once.
 const CHUNK: usize = 128 << 10;
 
@@ -156,7 +160,7 @@ pub async fn ssh_bridge(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
 ) -> Result<(), SshError> {
-    let opening = timeout(OPEN_TIMEOUT, cluster.exec(pod, CONTAINER, BRIDGE)).await;
+    let opening = timeout(OPEN_TIMEOUT, open(cluster, pod)).await;
     let stream = opening.map_err(|_| SshError::Late {
         pod: pod.to_owned(),
     })??;
@@ -173,6 +177,22 @@ pub async fn ssh_bridge(
             Ok(()) => Err(lost(pod, stream.end.reason().await)),
             Err(error) => Err(SshError::Client(error)),
         },
+    }
+}
+
+async fn open(cluster: &Cluster, pod: &str) -> Result<ExecStream, ApiError> {
+    let started = Instant::now();
+    loop {
+        match cluster.exec(pod, CONTAINER, BRIDGE).await {
+            Err(error)
+                if error.is_transient()
+                    && !error.is_unreachable()
+                    && started.elapsed() < RESTART =>
+            {
+                sleep(PAUSE).await;
+            }
+            result => return result,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use skiff_test::namespace::with_namespace;
 use skiff_test::program::Finished;
 use skiff_test::proxy::{Cut, CuttingProxy};
-use skiff_test::{Namespace, Program};
+use skiff_test::{Namespace, Program, host};
 
 /// How long anything is waited for that comes by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,6 +77,7 @@ async fn every_node_is_reached_by_its_name_with_the_environment_of_jobs() {
         unconfigured.run(&line).await.code(7).says("light blue, 1,");
 
         in_a_terminal(namespace).await;
+        after_a_restart(namespace).await;
         // What leads to a cluster goes with it; one of the same name has a key of its own, and nobody is alarmed.
         let down = ["down", "-y", "c"];
         namespace.skiff().run(&down).await.code(0);
@@ -87,6 +88,17 @@ async fn every_node_is_reached_by_its_name_with_the_environment_of_jobs() {
             .await
             .code(0)
             .says("anew");
+    })
+    .await;
+}
+
+/// A container that was started again is the same host.
+async fn after_a_restart(namespace: &Namespace) {
+    host::kill_agent(&namespace.head("c").await).expect("its process is found");
+    until("the head answers again", async || {
+        let attempt = ssh(namespace, &["c", "echo back"]).await;
+        assert!(!attempt.stderr.contains("Host key"), "{attempt}");
+        attempt.stdout == "back\n"
     })
     .await;
 }
