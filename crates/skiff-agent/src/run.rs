@@ -24,7 +24,7 @@ use crate::home::Home;
 use crate::hooks::HookRunner;
 use crate::idle::{Activity, Watch};
 use crate::job_log::{JobLog, LogFolder};
-use crate::keeper::Keeper;
+use crate::keeper::{Command, Keeper};
 use crate::layout::Layout;
 use crate::link::{self, KeyError, LinkKey};
 use crate::nodes::Nodes;
@@ -170,27 +170,9 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         .map_err(|error| RunError::Key(layout.at(paths::CLUSTER_KEY), error))?;
     let stages = Stages::new(surroundings.clone(), reaper.clone());
     let nodes = Nodes::new(&surroundings, stages.clone(), key.as_ref());
-    let capacity = capacity(&surroundings, nodes.count());
-    let queue = Queue::new(capacity, surroundings.docker, past);
     let docker_awaited = Arc::new(Notify::new());
     let docker_gate = DockerGate::new(surroundings.docker, Arc::clone(&docker_awaited));
-    let (docker_state, docker) = watch::channel(DockerState::Off);
-    if surroundings.docker {
-        docker_state.send_replace(DockerState::Starting);
-        sidecar::tell_home(&layout, &surroundings.home.dir)
-            .map_err(|error| RunError::Folder(layout.run_dir(), error))?;
-        let awaited = Arc::clone(&docker_awaited);
-        tokio::spawn(
-            Gate::new(
-                layout.clone(),
-                surroundings.home.dir.clone(),
-                docker_state,
-                keeper.clone(),
-                awaited,
-            )
-            .run(),
-        );
-    }
+    let docker = watch_docker(&surroundings, &keeper, &docker_awaited)?;
     let api_server = ApiServer::of(&surroundings);
     let activity = Activity::new();
     let (idle, autostop) = Watch::new(layout.clone(), activity.clone());
@@ -223,8 +205,9 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let leaving = tokio::spawn(leaver.run(idle));
     let rank = nodes.rank();
     if rank == 0 {
+        let capacity = capacity(&surroundings, nodes.count());
         let keeper = Keeper::new(
-            queue,
+            Queue::new(capacity, surroundings.docker, past),
             surroundings,
             nodes.clone(),
             keeper,
@@ -249,6 +232,30 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         let _ = linking.await;
     }
     Ok(())
+}
+
+/// Begins to look for the Docker daemon, where the task has one; gives what is known of it.
+fn watch_docker(
+    surroundings: &Surroundings,
+    keeper: &mpsc::Sender<Command>,
+    awaited: &Arc<Notify>,
+) -> Result<watch::Receiver<DockerState>, RunError> {
+    let (state, known) = watch::channel(DockerState::Off);
+    if surroundings.docker {
+        state.send_replace(DockerState::Starting);
+        let (layout, home) = (&surroundings.layout, &surroundings.home.dir);
+        sidecar::tell_home(layout, home)
+            .map_err(|error| RunError::Folder(layout.run_dir(), error))?;
+        let gate = Gate::new(
+            layout.clone(),
+            home.clone(),
+            state,
+            keeper.clone(),
+            Arc::clone(awaited),
+        );
+        tokio::spawn(gate.run());
+    }
+    Ok(known)
 }
 
 /// Lets the head in, at a worker.

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use skiff_proto::{JobSpec, JobStatus, Request, Response};
 
+use crate::nodes::until;
 use crate::support::{Agent, job, shell};
 
 /// The lines that the job's own processes wrote, without their prefix.
@@ -300,10 +301,8 @@ fn background_processes_outlive_the_job_and_their_output_is_kept() {
     );
     shell(&format!("echo word > {0}; cat {0}", fifo.display()));
     let raw = agent.home().join("sky_logs/1-None/tasks/run.log");
-    assert_eq!(
-        std::fs::read_to_string(raw).expect("a log"),
-        "early\nlate word\n"
-    );
+    // The process is done before the agent has read what it wrote.
+    until(|| std::fs::read_to_string(&raw).expect("a log") == "early\nlate word\n");
 }
 
 #[test]
