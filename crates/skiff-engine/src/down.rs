@@ -20,6 +20,9 @@ use crate::{Event, Reporter, User, agents, rights};
 /// Time for the agent to end jobs and daemon: its own grace, and some; hooks have their own time.
 const LEAVE: Duration = Duration::from_secs(15);
 
+/// How often an agent is told to leave whose connection breaks.
+const TRIES: usize = 3;
+
 /// Why a cluster could not be taken down.
 #[derive(Debug, Error)]
 pub enum DownError {
@@ -217,15 +220,23 @@ fn has_native_sidecar(pod: &Pod) -> bool {
 /// at once, and takes seconds for one that has not. A kubelet that knows native sidecars is the
 /// other way round: it is told to remove the pod while the agent leaves.
 async fn leave(cluster: &Cluster, pod: &str, ending: Ending, remove_while_leaving: bool) {
-    let Ok(connection) = Connection::open(cluster, pod).await else {
-        return;
-    };
-    // An agent that has gone before its answer arrived has gone as it was asked to.
-    let _ = connection.ask(Request::Shutdown { ending }).await;
-    drop(connection);
-    if remove_while_leaving {
-        return;
+    // A connection that breaks while hooks run is opened again. One that cannot be: the agent has gone as it was asked
+    // to, or its machine is lost.
+    for _ in 0..TRIES {
+        let Ok(connection) = Connection::open(cluster, pod).await else {
+            break;
+        };
+        if connection.ask(Request::Shutdown { ending }).await.is_ok() {
+            break;
+        }
     }
+    if !remove_while_leaving {
+        let _ = timeout(LEAVE, wait_ended(cluster, pod)).await;
+    }
+}
+
+/// Waits until a pod goes at once when it is deleted.
+async fn wait_ended(cluster: &Cluster, pod: &str) {
     let mut updates = cluster.watch_pod(pod);
     while let Some(update) = updates.next().await {
         match update {

@@ -1,24 +1,24 @@
 //! Launch: a task becomes a cluster, or goes to the one that is there, and runs.
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use skiff_compile::{AgentBuild, ClusterName, CompileError, Ids, Input, Nodes, Plan, compile};
-use skiff_kube::{ApiError, Cluster, PodState, observe};
-use skiff_proto::{Autostop, JobId, JobRecord};
-use skiff_schema::{DockerMode, KubernetesConfig, ProvisionTimeout, ResolvedTask};
-use thiserror::Error;
+use skiff_compile::{Nodes, Plan};
+use skiff_kube::{ApiError, Cluster};
+use skiff_proto::JobRecord;
+use skiff_schema::{KubernetesConfig, ProvisionTimeout, ResolvedTask};
 
-use crate::autostop::{self, AutostopError};
-use crate::cluster::{ClusterError, SkiffCluster};
-use crate::follow::{FollowError, Outcome, Retries};
+use crate::autostop;
+use crate::cluster::SkiffCluster;
+use crate::follow::{Outcome, Retries};
 use crate::job::{JobError, Submission, Submitted, see_through, submit};
-use crate::launchable::{NotLaunchable, launchable};
-use crate::nodes::{self, all_run, make, put_secrets, remove_strays};
-use crate::owner::OwnerError;
-use crate::provision::{CONTAINERS, ProvisionError, wait_all_running};
-use crate::sync::{Machine, Sources, SyncError};
-use crate::{
-    AgentExecutable, Event, Interrupt, Reporter, User, agents, owner, preparation, submissions,
-};
+use crate::nodes::{self, make, put_secrets, remove_strays};
+use crate::provision::{ProvisionError, wait_all_running};
+use crate::sync::{Machine, Sources};
+use crate::{AgentExecutable, Event, Interrupt, Reporter, User, agents, owner, preparation};
+
+mod error;
+mod prepare;
+
+pub use error::LaunchError;
+pub use prepare::{Prepared, prepare};
 
 /// What the user wants launched.
 #[derive(Clone, Debug)]
@@ -47,26 +47,6 @@ pub struct LaunchRequest {
     pub detach: bool,
 }
 
-/// A launch that was thought through and has changed nothing yet.
-#[derive(Debug)]
-pub struct Prepared {
-    request: LaunchRequest,
-    /// What is created where it does not exist.
-    pub plan: Plan,
-    /// The cluster of this name, where there is one with a pod that runs or starts.
-    pub existing: Option<SkiffCluster>,
-    /// What of the task is not acted on, one sentence each.
-    pub notes: Vec<String>,
-    /// The nodes of that cluster, as its pods are made.
-    nodes: Option<Nodes>,
-    /// Whether all of them run already.
-    running: bool,
-    /// Whether its head does not even start: only its homes are there.
-    stopped: bool,
-    /// The last job that is known of an earlier head pod; 0: none.
-    last_job: JobId,
-}
-
 /// How a launch ended well.
 #[derive(Debug)]
 pub struct Launched {
@@ -74,234 +54,6 @@ pub struct Launched {
     pub job: Option<JobRecord>,
     /// How the job's output ended, unless it was not waited for.
     pub outcome: Option<Outcome>,
-}
-
-/// Why a launch failed.
-#[derive(Debug, Error)]
-pub enum LaunchError {
-    /// The task asks for what this version does not do.
-    #[error(transparent)]
-    NotLaunchable(#[from] NotLaunchable),
-    /// The task cannot become Kubernetes objects.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The API server did not answer, or refused.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    /// The cluster of this name cannot be read.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The cluster of this name was made for something else.
-    #[error("the cluster `{name}` has {has}, the task wants {wants}")]
-    Differs {
-        /// The cluster.
-        name: String,
-        /// What the cluster has.
-        has: String,
-        /// What the task wants.
-        wants: String,
-    },
-    /// The owner Secret cannot be had.
-    #[error(transparent)]
-    Owner(#[from] OwnerError),
-    /// It could not be said when the cluster ends by itself.
-    #[error(transparent)]
-    Autostop(#[from] AutostopError),
-    /// A pod does not come up.
-    #[error(transparent)]
-    Provision(#[from] ProvisionError),
-    /// The files cannot be synced.
-    #[error(transparent)]
-    Sync(#[from] SyncError),
-    /// The job cannot be submitted.
-    #[error(transparent)]
-    Job(#[from] JobError),
-    /// The job's output cannot be read to its end.
-    #[error(transparent)]
-    Follow(#[from] FollowError),
-    /// The user ended it before the job was submitted.
-    #[error("interrupted before the job was submitted{}", if *.undone { "; what this launch had created is removed" } else { "" })]
-    Interrupted {
-        /// Whether there was something to remove.
-        undone: bool,
-    },
-    /// The user ended it, and what was created could not be removed.
-    #[error("interrupted, and the cluster `{name}` could not be removed")]
-    NotUndone {
-        /// The cluster.
-        name: String,
-        /// Why.
-        #[source]
-        source: ApiError,
-    },
-}
-
-impl LaunchError {
-    /// Whether it may succeed later as it is: there is no room for it now.
-    pub fn is_unavailable(&self) -> bool {
-        match self {
-            Self::Provision(ProvisionError::NoRoom(_))
-            | Self::Compile(CompileError::TooLarge { .. }) => true,
-            Self::Provision(ProvisionError::Api(error)) => error.is_over_quota(),
-            _ => false,
-        }
-    }
-
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotLaunchable(error) => error.hint(),
-            Self::Compile(error) => error.hint(),
-            Self::Api(error) => error.hint(),
-            Self::Cluster(error) => error.hint(),
-            Self::Differs { name, .. } => Some(format!(
-                "`skiff down {name}` first, or choose another name with `-c`"
-            )),
-            Self::Autostop(error) => error.hint(),
-            Self::Provision(error) => error.hint(),
-            Self::Sync(error) => error.hint(),
-            Self::Owner(OwnerError::Api(error)) => error.hint(),
-            Self::Owner(OwnerError::Record(_)) => None,
-            Self::Job(error) => error.hint(),
-            Self::Follow(error) => error.hint(),
-            Self::NotUndone { name, .. } => Some(format!("`skiff down {name}` removes it")),
-            Self::Interrupted { .. } => None,
-        }
-    }
-}
-
-impl Prepared {
-    /// When the cluster is to end by itself, where its agent does not know that yet: as the task says, or else as somebody
-    /// said of the cluster whose head is made again.
-    fn autostop(&self) -> Option<Autostop> {
-        let written = self.request.task.first().autostop.as_ref();
-        let existing = self.existing.as_ref().filter(|_| !self.running);
-        written
-            .map(autostop::policy)
-            .or_else(|| existing.and_then(|existing| existing.autostop))
-    }
-}
-
-/// Reads the cluster's facts and thinks the launch through.
-pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
-    let mut notes = launchable(&request.task, &request.config)?;
-    // What is not there is told before anything is created for it.
-    Sources::of(&request.task, true, &request.machine)?;
-    let name =
-        ClusterName::new(&request.cluster, &request.user.hash).map_err(CompileError::from)?;
-    let pod_name = name.pod(0);
-    let (facts, secret, pod) = tokio::try_join!(
-        cluster.facts(),
-        cluster.get::<Secret>(name.as_str()),
-        cluster.get::<Pod>(&pod_name),
-    )?;
-    let architectures: Vec<&str> = request
-        .agents
-        .iter()
-        .map(|agent| agent.architecture)
-        .collect();
-    let plan = compile(&Input {
-        task: &request.task,
-        resources: request.task.first(),
-        config: &request.config,
-        facts: &facts,
-        ids: &Ids {
-            cluster: request.cluster.clone(),
-            user: request.user.name.clone(),
-            user_hash: request.user.hash.clone(),
-            namespace: cluster.namespace.clone(),
-            context: cluster.context.clone(),
-            launching: Some(owner::mark(&request.now)),
-            command: request.command.clone(),
-            key: owner::new_key(),
-        },
-        agent: &AgentBuild::of(&request.agents[0].bytes, &architectures),
-    })?;
-    let remembered = secret.as_ref().map(submissions::remembered);
-    let last_job = remembered.iter().flatten().last().map_or(0, |job| job.id);
-    let state = pod.as_ref().map(|pod| observe(pod, CONTAINERS));
-    let alive = matches!(
-        state,
-        Some(PodState::Running | PodState::Waiting(_) | PodState::Stuck { .. })
-    );
-    let (existing, nodes) = match secret {
-        Some(secret) => usable(&secret, alive)?.unzip(),
-        None => (None, None),
-    };
-    if let Some(written) = &request.task.first().autostop {
-        let record = existing.as_ref().map_or(&plan.record, |it| &it.record);
-        autostop::check(record, autostop::policy(written))?;
-    }
-    if let Some(existing) = &existing {
-        check_fit(&request, &plan, existing)?;
-        if existing.record.pod_config != plan.record.pod_config {
-            notes.push(format!(
-                "`pod_config` has changed since the cluster was made, and its pods stay as they are: `skiff down {}` and launch again",
-                request.cluster
-            ));
-        }
-    }
-    let running = match &nodes {
-        Some(nodes) if state == Some(PodState::Running) => {
-            nodes.count() == 1 || all_run(cluster, nodes).await?
-        }
-        _ => false,
-    };
-    Ok(Prepared {
-        request,
-        plan,
-        existing,
-        nodes,
-        notes,
-        running,
-        stopped: !alive,
-        last_job,
-    })
-}
-
-/// The cluster that an owner Secret stands for, where it is to be used: its head is there, or its homes are.
-fn usable(secret: &Secret, alive: bool) -> Result<Option<(SkiffCluster, Nodes)>, ClusterError> {
-    let skiff = SkiffCluster::from_secret(secret)?;
-    if alive || skiff.record.home_volume.is_some() {
-        Ok(Some((skiff, Nodes::from_secret(secret)?)))
-    } else {
-        Ok(None)
-    }
-}
-
-/// Whether the task can run on the cluster of this name.
-fn check_fit(
-    request: &LaunchRequest,
-    plan: &Plan,
-    existing: &SkiffCluster,
-) -> Result<(), LaunchError> {
-    let differs = |has: &str, wants: &str| {
-        Err(LaunchError::Differs {
-            name: request.cluster.clone(),
-            has: has.to_owned(),
-            wants: wants.to_owned(),
-        })
-    };
-    let record = &existing.record;
-    if request.config.enable_docker == DockerMode::All && record.docker == DockerMode::Off {
-        return differs("no Docker", "Docker");
-    }
-    let (wanted, present) = (request.task.num_nodes, record.num_nodes);
-    if wanted > present {
-        let nodes = |count| match count {
-            1 => "1 node".to_owned(),
-            count => format!("{count} nodes"),
-        };
-        return differs(&nodes(present), &nodes(wanted));
-    }
-    let wanted = &plan.record.image;
-    if request.task.first().image.is_some() && *wanted != record.image {
-        return differs(
-            &format!("the image {}", record.image),
-            &format!("the image {wanted}"),
-        );
-    }
-    Ok(())
 }
 
 /// Carries a prepared launch out.

@@ -241,7 +241,7 @@ async fn a_launch_of_the_same_name_replaces_a_cluster_that_took_itself_down() {
 }
 
 const HOOKS: &str = "
-num_nodes: NODES
+num_nodes: 2
 envs: {WHERE: here}
 config:
   hooks:
@@ -250,41 +250,45 @@ run: sleep 100000
 ";
 
 #[tokio::test]
-async fn hooks_run_when_a_pod_is_deleted_and_when_a_cluster_goes_down() {
+async fn hooks_run_on_every_node_before_it_goes() {
     with_namespace(async |namespace| {
-        namespace.write("task.yaml", &HOOKS.replace("NODES", "1"));
-        namespace
-            .launch("hooked", &["-d", "task.yaml"])
-            .await
-            .code(0);
+        namespace.write("task.yaml", HOOKS);
+        let launch = async || {
+            namespace
+                .launch("hooked", &["-d", "task.yaml"])
+                .await
+                .code(0);
+        };
+        launch().await;
         let head = namespace.head("hooked").await;
         let grace = head
             .spec
             .as_ref()
             .and_then(|spec| spec.termination_grace_period_seconds);
         assert_eq!(grace, Some(60), "30 s for jobs, 30 for hooks of preemption");
-        let name = namespace.head_name("hooked");
-        let log = follow_log(namespace, &name);
+        let head = namespace.head_name("hooked");
+        let worker = head.replace("-head", "-worker1");
+        let log = follow_log(namespace, &worker);
         let pods = namespace.api::<Pod>();
-        pods.delete(&name, &DeleteParams::default())
+        pods.delete(&worker, &DeleteParams::default())
             .await
             .expect("the administrator may");
         let log = log.await.expect("the log is read");
-        assert!(log.contains("hook of preemption at 0 here"), "{log}");
+        assert!(log.contains("hook of preemption at 1 here"), "{log}");
 
-        namespace
-            .launch("hooked", &["-d", "task.yaml"])
-            .await
-            .code(0);
-        let log = follow_log(namespace, &name);
+        launch().await;
+        let logs = [follow_log(namespace, &head), follow_log(namespace, &worker)];
         let down = namespace
             .skiff()
             .run(&["down", "-y", "hooked"])
             .await
             .code(0);
-        down.notes("its hooks run first, for 30s at most");
-        let log = log.await.expect("the log is read");
-        assert!(log.contains("hook of down at 0 here"), "{log}");
+        down.notes("Running the hooks of hooked (for 30s at most)");
+        for (rank, log) in logs.into_iter().enumerate() {
+            let log = log.await.expect("the log is read");
+            let line = format!("hook of down at {rank} here");
+            assert!(log.contains(&line), "{log}");
+        }
         namespace.assert_nothing_left().await;
     })
     .await;
