@@ -294,6 +294,28 @@ async fn hooks_run_on_every_node_before_it_goes() {
     .await;
 }
 
+#[tokio::test]
+async fn the_example_saves_what_it_has_made_before_it_goes() {
+    with_namespace(async |namespace| {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let skiff = namespace.skiff().inside(root);
+        skiff
+            .run(&["launch", "-y", "-c", "idle", "examples/autostop.yaml"])
+            .await
+            .code(0)
+            .says("nothing more to do");
+        let autostop = row(namespace, "idle").await.expect("it is there")["autostop"].clone();
+        let policy = (&autostop["idle_minutes"], &autostop["down"]);
+        assert_eq!(policy, (&10.into(), &true.into()));
+        let log = follow_log(namespace, &namespace.head_name("idle"));
+        skiff.run(&["down", "-y", "idle"]).await.code(0);
+        let log = log.await.expect("the log is read");
+        assert!(log.contains("down, saving 42"), "{log}");
+        namespace.assert_nothing_left().await;
+    })
+    .await;
+}
+
 /// The log of a pod's task container, from now to its end.
 fn follow_log(namespace: &Namespace, pod: &str) -> tokio::task::JoinHandle<String> {
     let (pods, pod) = (namespace.api::<Pod>(), pod.to_owned());
