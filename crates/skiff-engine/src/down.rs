@@ -197,7 +197,8 @@ async fn remove_pod(
     cluster.delete::<Pod>(name, uid).await?;
     if !wait_gone(cluster, name, uid).await {
         let note = format!(
-            "pod {name} does not end, perhaps because its Kubernetes node is lost: it goes when that comes back"
+            "pod {name} does not end, perhaps because its Kubernetes node is lost: it goes when that comes back; \
+             `kubectl delete pod {name} --force` gives its name free before"
         );
         reporter.event(Event::Note(note));
     }

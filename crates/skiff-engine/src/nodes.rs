@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use skiff_compile::{Nodes, Plan, labels};
 use skiff_kube::{ApiError, Cluster, Kind, PodState, PodUpdate, Waiting, observe};
 use skiff_proto::Request;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::connect::{AgentError, Connection};
 use crate::provision::{CONTAINERS, ProvisionError};
@@ -18,6 +18,9 @@ use crate::provision::{CONTAINERS, ProvisionError};
 pub(crate) const AT_A_TIME: usize = 16;
 /// How long a pod may take to go: its grace, Docker's, and what a busy kubelet needs.
 pub(crate) const GOING: Duration = Duration::from_mins(2);
+
+/// How often it is looked whether an object has gone that cannot be watched.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// Creates the pods and what belongs to them, as far as they are not there.
 pub(crate) async fn make(
@@ -80,6 +83,7 @@ async fn put<K: Kind>(
     change: &serde_json::Value,
 ) -> Result<(), ApiError> {
     let name = object.metadata().name.as_deref().unwrap_or_default();
+    let deadline = Instant::now() + GOING;
     loop {
         match cluster.create(object).await {
             Err(error) if error.is_conflict() => {}
@@ -88,6 +92,12 @@ async fn put<K: Kind>(
         match cluster.patch::<K>(name, change).await {
             // It went with an older cluster of this name.
             Err(error) if error.is_not_found() => {}
+            // It is about to: a volume takes its time.
+            Ok(there)
+                if there.metadata().deletion_timestamp.is_some() && Instant::now() < deadline =>
+            {
+                sleep(LOOK).await;
+            }
             result => return result.map(drop),
         }
     }

@@ -32,8 +32,6 @@ pub(crate) async fn run(args: StartArgs, setup: &Setup) -> Result<(), CommandErr
         let started = start(&cluster, &setup.user(), name, &agents, patience, around).await;
         progress.clear();
         started?;
-        let printer = setup.printer;
-        printer.note(&format!("✓ Cluster {name} is up."));
     }
     Ok(())
 }

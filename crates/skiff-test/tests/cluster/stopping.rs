@@ -53,7 +53,11 @@ async fn a_cluster_that_is_stopped_keeps_its_home_and_its_jobs() {
         let exec = skiff.run(&["exec", "c", "true"]).await.code(1).one_error();
         exec.notes("STOPPED").notes("skiff start c");
 
-        skiff.run(&["start", "c"]).await.code(0).notes("c is up");
+        skiff
+            .run(&["start", "c"])
+            .await
+            .code(0)
+            .notes("Cluster is up: c.");
         let status = row(namespace, "c").await.expect("it is there");
         assert_eq!(
             (&status["status"], &status["autostop"]["idle_minutes"]),
