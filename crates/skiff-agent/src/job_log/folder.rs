@@ -75,7 +75,9 @@ impl LogFolder {
                 let entry = entry?;
                 let name = entry.file_name();
                 if let Some(name) = name.to_str()
-                    && name.ends_with(".log")
+                    && Path::new(name)
+                        .extension()
+                        .is_some_and(|kind| kind == "log")
                     && !name.starts_with('.')
                     && entry.file_type()?.is_file()
                 {

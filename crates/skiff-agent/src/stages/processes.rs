@@ -85,9 +85,9 @@ fn projects_of(pid: Pid) -> Vec<PathBuf> {
     // Where a link leads there, Compose goes by the shell's name of the folder.
     let named = variables.find_map(|entry| entry.strip_prefix(b"PWD="));
     let named = named.map(|path| PathBuf::from(OsStr::from_bytes(path)));
-    let real = fs::read_link(format!("/proc/{raw}/cwd")).ok();
+    let current = fs::read_link(format!("/proc/{raw}/cwd")).ok();
     let mut folders = Vec::new();
-    for folder in named.into_iter().chain(real) {
+    for folder in named.into_iter().chain(current) {
         for path in arguments.iter().map(|argument| folder.join(argument)) {
             if path.is_dir() {
                 folders.push(path);

@@ -18,9 +18,10 @@ fn open(dir: &Path) -> Arc<LogFile> {
 
 /// Lines of ten bytes.
 fn lines(numbers: std::ops::Range<usize>) -> String {
-    numbers
+    let lines: Vec<String> = numbers
         .map(|number| format!("line {number:04}\n"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 /// All that a reader finds now; a gap is shown by its size.
@@ -32,7 +33,7 @@ fn rest(reader: &mut LogReader) -> String {
             Found::Bytes(count) => {
                 text.push_str(std::str::from_utf8(&buffer[..count]).expect("text"));
             }
-            Found::Gap(bytes) => text.push_str(&format!("<{bytes}>")),
+            Found::Gap(bytes) => text.extend(["<", &bytes.to_string(), ">"]),
             Found::Nothing => return text,
         }
     }

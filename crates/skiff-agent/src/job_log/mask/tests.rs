@@ -107,15 +107,12 @@ proptest! {
         let mut at = 0;
         while at < text.len() {
             let longest = whole.values.iter().find(|value| text.as_bytes()[at..].starts_with(value));
-            match longest {
-                Some(value) => {
-                    expected.push_str("*****");
-                    at += value.len();
-                }
-                None => {
-                    expected.push_str(&text[at..=at]);
-                    at += 1;
-                }
+            if let Some(value) = longest {
+                expected.push_str("*****");
+                at += value.len();
+            } else {
+                expected.push_str(&text[at..=at]);
+                at += 1;
             }
         }
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();

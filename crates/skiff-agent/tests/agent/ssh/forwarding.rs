@@ -53,9 +53,9 @@ fn ports_and_sockets_are_forwarded_both_ways() {
     let server = echo_server();
     let (local, remote, socks) = (free_port(), free_port(), free_port());
     let (near, far) = (node.at("near.sock"), node.at("far.sock"));
-    let served = UnixListener::bind(node.at("served.sock")).expect("bound");
+    let listener = UnixListener::bind(node.at("served.sock")).expect("bound");
     std::thread::spawn(move || {
-        for stream in served.incoming().map_while(Result::ok) {
+        for stream in listener.incoming().map_while(Result::ok) {
             std::thread::spawn(move || answer(stream.try_clone().expect("cloned"), stream));
         }
     });
