@@ -82,10 +82,13 @@ async fn assert_downloaded(namespace: &Namespace, shown: &str) {
     let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
     assert!(read("run.log") == shown, "run.log is not what was shown");
     for (name, rank) in [("tasks/0-head.log", 0), ("tasks/1-worker1.log", 1)] {
-        let own: String = (1..=ROWS)
+        let rows: Vec<String> = (1..=ROWS)
             .map(|row| format!("row {row} of rank {rank}.\n"))
             .collect();
-        assert!(read(name) == format!("run with *****\n{own}"), "{name}");
+        assert!(
+            read(name) == format!("run with *****\n{}", rows.concat()),
+            "{name}"
+        );
     }
     for name in ["setup.log", "setup-worker1.log"] {
         assert_eq!(read(name), "setup with *****\n", "{name}");
