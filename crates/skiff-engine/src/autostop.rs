@@ -101,9 +101,10 @@ pub(crate) async fn set(
     policy: Option<Autostop>,
 ) -> Result<(), AutostopError> {
     let takes_down = policy.is_some_and(|policy| policy.down);
-    let owner = match takes_down {
-        true => owner_access(cluster, id).await?,
-        false => None,
+    let owner = if takes_down {
+        owner_access(cluster, id).await?
+    } else {
+        None
     };
     let request = Request::SetAutostop {
         autostop: policy,
@@ -125,7 +126,7 @@ async fn owner_access(cluster: &Cluster, id: &str) -> Result<Option<OwnerAccess>
     };
     let nodes = Nodes::from_secret(&secret).map_err(ClusterError::from)?;
     let uid = secret.metadata.uid.unwrap_or_default();
-    let given = rights::give(cluster, &nodes, &uid).await;
+    let given = Box::pin(rights::give(cluster, &nodes, &uid)).await;
     given.map_err(AutostopError::Rights)
 }
 

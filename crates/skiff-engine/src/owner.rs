@@ -173,8 +173,8 @@ pub(crate) async fn is_under_way(cluster: &Cluster, secret: &Secret) -> Result<b
 async fn is_stale(cluster: &Cluster, secret: &Secret) -> Result<bool, ApiError> {
     let metadata = &secret.metadata;
     let changes = metadata.managed_fields.iter().flatten();
-    let changed = changes.filter_map(|change| change.time.as_ref()).max();
-    let Some(last) = changed.or(metadata.creation_timestamp.as_ref()) else {
+    let last = changes.filter_map(|change| change.time.as_ref()).max();
+    let Some(last) = last.or(metadata.creation_timestamp.as_ref()) else {
         return Ok(true);
     };
     Ok(cluster.time().await?.duration_since(last.0) > STALE)

@@ -89,7 +89,7 @@ impl LaunchError {
         match self {
             Self::NotLaunchable(error) => error.hint(),
             Self::Compile(error) => error.hint(),
-            Self::Api(error) => error.hint(),
+            Self::Api(error) | Self::Owner(OwnerError::Api(error)) => error.hint(),
             Self::Cluster(error) => error.hint(),
             Self::Differs { name, .. } => Some(format!(
                 "`skiff down {name}` first, or choose another name with `-c`"
@@ -97,12 +97,10 @@ impl LaunchError {
             Self::Autostop(error) => error.hint(),
             Self::Provision(error) => error.hint(),
             Self::Sync(error) => error.hint(),
-            Self::Owner(OwnerError::Api(error)) => error.hint(),
-            Self::Owner(OwnerError::Record(_)) => None,
             Self::Job(error) => error.hint(),
             Self::Follow(error) => error.hint(),
             Self::NotUndone { name, .. } => Some(format!("`skiff down {name}` removes it")),
-            Self::Interrupted { .. } => None,
+            Self::Owner(OwnerError::Record(_)) | Self::Interrupted { .. } => None,
         }
     }
 }

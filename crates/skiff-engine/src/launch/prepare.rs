@@ -51,7 +51,7 @@ impl Prepared {
 
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
-    let mut notes = launchable(&request.task, &request.config)?;
+    let mut remarks = launchable(&request.task, &request.config)?;
     // What is not there is told before anything is created for it.
     Sources::of(&request.task, true, &request.machine)?;
     let name =
@@ -81,7 +81,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
     if let Some(existing) = &existing {
         check_fit(&request, &plan, existing)?;
         if existing.record.pod_config != plan.record.pod_config {
-            notes.push(format!(
+            remarks.push(format!(
                 "`pod_config` has changed since the cluster was made, and its pods stay as they are: `skiff down {}` and launch again",
                 request.cluster
             ));
@@ -98,7 +98,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         plan,
         existing,
         nodes,
-        notes,
+        notes: remarks,
         running,
         stopped: !alive,
         last_job,
