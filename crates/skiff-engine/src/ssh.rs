@@ -89,7 +89,7 @@ impl SshError {
                 Some("take the cluster down and launch it again with this version".to_owned())
             }
             Self::Api(error) if error.is_not_found() => {
-                Some("`skiff status` shows which clusters are up".to_owned())
+                Some("`skiff status` shows which clusters are up; `skiff start` starts one that was stopped".to_owned())
             }
             Self::Api(error) => error.hint(),
             Self::Late { .. } | Self::Lost { .. } => Some(

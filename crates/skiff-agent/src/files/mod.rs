@@ -134,7 +134,7 @@ fn plain(error: &io::Error) -> String {
 pub(crate) fn serve() -> Result<ExitCode, FilesError> {
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut handles = Handles::default();
-    let (mut requests, mut answers) = (Requests::default(), Vec::new());
+    let (mut requests, mut answers) = (Requests::new(), Vec::new());
     loop {
         while let Some(request) = requests.next()? {
             answer(request, &mut handles, &mut answers)?;
@@ -169,16 +169,25 @@ fn answer(request: &[u8], handles: &mut Handles, answers: &mut Vec<u8>) -> Resul
 }
 
 /// Bytes that have arrived, cut into requests.
-#[derive(Default)]
 struct Requests {
-    bytes: Vec<u8>,
+    /// Twice the longest request: one that is not whole is moved to the front, and the rest of it has room behind it.
+    buffer: Vec<u8>,
     taken: usize,
+    filled: usize,
 }
 
 impl Requests {
+    fn new() -> Self {
+        Self {
+            buffer: vec![0; 2 * (4 + MAX_REQUEST)],
+            taken: 0,
+            filled: 0,
+        }
+    }
+
     /// The next request, behind its length; None while it is not whole.
     fn next(&mut self) -> Result<Option<&[u8]>, FilesError> {
-        let rest = &self.bytes[self.taken..];
+        let rest = &self.buffer[self.taken..self.filled];
         let Some((length, rest)) = rest.split_first_chunk() else {
             return Ok(None);
         };
@@ -195,17 +204,18 @@ impl Requests {
 
     /// Takes what has arrived; false at the end.
     fn read(&mut self, input: &mut impl Read) -> io::Result<bool> {
-        self.bytes.drain(..self.taken);
+        self.buffer.copy_within(self.taken..self.filled, 0);
+        self.filled -= self.taken;
         self.taken = 0;
-        let start = self.bytes.len();
-        self.bytes.resize(start + MAX_REQUEST, 0);
-        let count = loop {
-            match input.read(&mut self.bytes[start..]) {
+        loop {
+            match input.read(&mut self.buffer[self.filled..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
+                count => {
+                    let count = count?;
+                    self.filled += count;
+                    return Ok(count > 0);
+                }
             }
-        };
-        self.bytes.truncate(start + count);
-        Ok(count > 0)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use crate::reaper::Reaper;
 
 /// How long a terminal is listened to after the end of its session's process while others still hold it.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// Bytes that may wait between the agent and a process: with few, both wake each other all the time.
+const PIPE: usize = 256 << 10;
 
 /// What a session is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +150,10 @@ fn pipes(command: &mut Command) -> io::Result<(Ends, Pipes)> {
     command.stdout(theirs);
     let (errors, theirs) = io::pipe()?;
     command.stderr(theirs);
+    for end in [input.as_fd(), output.as_fd()] {
+        // A user may have so many pipes that there is no room for larger ones: then they are slower.
+        let _ = rustix::pipe::fcntl_setpipe_size(end, PIPE);
+    }
     let pipes = Pipes::of([&input, &output, &errors])?;
     let ends = Ends::Pipes {
         input: pipe::Sender::from_owned_fd(OwnedFd::from(input))?,
