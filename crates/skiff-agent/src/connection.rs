@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::idle::Busy;
 use crate::request;
 use crate::server::Service;
+use crate::worker::Placed;
 
 /// Frames that wait to be written: with the largest data frames, 256 KiB.
 const OUTBOX: usize = 4;
@@ -164,6 +165,10 @@ pub(crate) async fn serve(
     peer: Peer,
     service: Service,
 ) {
+    let mut place = match peer {
+        Peer::Head => Some(service.head_place.take().await),
+        Peer::Client => None,
+    };
     let (reader, writer) = tokio::io::split(stream);
     let (out, outbox) = mpsc::channel(OUTBOX);
     let mut writing = tokio::spawn(write(writer, outbox));
@@ -181,14 +186,24 @@ pub(crate) async fn serve(
             greeted: false,
             pings: false,
         };
-        connection.read(reader).await;
-        for open in connection.open.into_values() {
-            open.task.abort();
+        tokio::select! {
+            () = connection.read(reader) => {}
+            () = replaced(place.as_mut()) => {}
         }
+        connection.end_requests().await;
     }
+    drop(place);
     // What is in the outbox still goes out, to a client that takes it.
     if tokio::time::timeout(FAREWELL, &mut writing).await.is_err() {
         writing.abort();
+    }
+}
+
+/// Waits until another head has taken the place, where there is one.
+async fn replaced(place: Option<&mut Placed>) {
+    match place {
+        Some(place) => place.replaced().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -202,6 +217,16 @@ struct Connection {
 }
 
 impl Connection {
+    /// Ends all requests; the stages among them are being ended when this returns.
+    async fn end_requests(self) {
+        let tasks = self.open.into_values().map(|open| open.task);
+        let tasks: Vec<_> = tasks.inspect(JoinHandle::abort).collect();
+        for task in tasks {
+            // It was cancelled, or had ended.
+            let _ = task.await;
+        }
+    }
+
     async fn read(&mut self, mut reader: impl AsyncRead + Unpin) {
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; 64 << 10];

@@ -39,7 +39,7 @@ use crate::sidecar;
 use crate::ssh::{self, SshError};
 use crate::stages::Stages;
 use crate::sync::{self, Turns};
-use crate::worker::{DockerGate, Worker};
+use crate::worker::{DockerGate, HeadPlace, Worker};
 
 /// Commands on their way to the keeper; its senders wait where it is behind.
 const COMMANDS: usize = 64;
@@ -187,6 +187,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
         nodes: nodes.clone(),
         layout: layout.clone(),
         stages: stages.clone(),
+        head_place: HeadPlace::default(),
         docker_gate: docker_gate.clone(),
         docker,
         activity: activity.clone(),

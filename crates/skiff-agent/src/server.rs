@@ -21,7 +21,7 @@ use crate::nodes::Nodes;
 use crate::queue::Departure;
 use crate::stages::Stages;
 use crate::sync::Turns;
-use crate::worker::DockerGate;
+use crate::worker::{DockerGate, HeadPlace};
 
 /// How long clients have to take their last answers when the agent goes.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -41,6 +41,8 @@ pub(crate) struct Service {
     pub(crate) nodes: Nodes,
     /// What runs stages on this node.
     pub(crate) stages: Stages,
+    /// The head's place at a worker.
+    pub(crate) head_place: HeadPlace,
     /// Where stages that a head has ordered wait for Docker.
     pub(crate) docker_gate: DockerGate,
     /// What is known of Docker.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skiff_proto::STOPPED;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc, watch};
 
 use crate::keeper::Command;
 use crate::queue::{Departure, Event};
@@ -42,6 +42,47 @@ fn cause(departure: Departure) -> &'static str {
         Departure::Down => "the cluster was taken down",
         Departure::Stop => "the cluster was stopped",
         Departure::Idle => "the cluster was idle for long enough",
+    }
+}
+
+/// The one place of a head at its worker: who comes last has it, once the one before has gone. After a cut a head is back
+/// before its worker has missed it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeadPlace {
+    newest: Arc<watch::Sender<u64>>,
+    place: Arc<Mutex<()>>,
+}
+
+/// Has the place until it is dropped.
+pub(crate) struct Placed {
+    number: u64,
+    newest: watch::Receiver<u64>,
+    _place: OwnedMutexGuard<()>,
+}
+
+impl HeadPlace {
+    /// Sends away whoever has the place, and waits until he has gone.
+    pub(crate) async fn take(&self) -> Placed {
+        let mut number = 0;
+        self.newest.send_modify(|newest| {
+            *newest += 1;
+            number = *newest;
+        });
+        let place = Arc::clone(&self.place).lock_owned().await;
+        Placed {
+            number,
+            newest: self.newest.subscribe(),
+            _place: place,
+        }
+    }
+}
+
+impl Placed {
+    /// Waits until another head has come.
+    pub(crate) async fn replaced(&mut self) {
+        let number = self.number;
+        // The sender lives as long as the agent: the wait cannot fail.
+        let _ = self.newest.wait_for(|newest| *newest > number).await;
     }
 }
 
