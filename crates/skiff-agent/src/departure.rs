@@ -23,6 +23,8 @@ use crate::{report, with_causes};
 const DEMANDS: usize = 4;
 /// How long a worker has to answer, beyond what it is asked to wait for.
 const ANSWER: Duration = Duration::from_secs(15);
+/// How long an idle cluster waits for a worker whose link is down: nobody else would tell it.
+const REJOIN: Duration = Duration::from_secs(10);
 
 /// Brings the agent to its end.
 pub(crate) struct Leaver {
@@ -75,24 +77,21 @@ impl Leaver {
         let farewell = Farewell { left, autostop };
         // The keeper is gone only when everything has ended already.
         let _ = self.keeper.send(Command::Close).await;
-        self.run_hooks(event(&farewell)).await;
+        self.run_hooks(&farewell).await;
         let _ = self.keeper.send(Command::Leave(departure)).await;
         farewell
     }
 
     /// Runs hooks here and, where the whole cluster goes, on the other nodes at the same time.
-    async fn run_hooks(&mut self, event: HookEvent) {
+    async fn run_hooks(&mut self, farewell: &Farewell) {
+        let event = event(farewell);
         let own = self.hooks.clone();
         let mut running = JoinSet::new();
         running.spawn(async move { own.run(event).await });
         if event != HookEvent::Preemption {
             let limit = Duration::from_secs(self.hooks.all().limit_s(event)) + ANSWER;
-            ask_workers(
-                &self.nodes,
-                &Request::RunHooks { event },
-                limit,
-                &mut running,
-            );
+            let request = Request::RunHooks { event };
+            ask_workers(&self.nodes, farewell, &request, limit, &mut running);
         }
         loop {
             tokio::select! {
@@ -113,17 +112,29 @@ pub(crate) async fn dismiss_workers(nodes: &Nodes, farewell: &Farewell) {
         HookEvent::Preemption => return,
     };
     let mut leaving = JoinSet::new();
-    ask_workers(nodes, &Request::Shutdown { ending }, ANSWER, &mut leaving);
+    let request = Request::Shutdown { ending };
+    ask_workers(nodes, farewell, &request, ANSWER, &mut leaving);
     while leaving.join_next().await.is_some() {}
 }
 
-fn ask_workers(nodes: &Nodes, request: &Request, limit: Duration, asked: &mut JoinSet<()>) {
+fn ask_workers(
+    nodes: &Nodes,
+    farewell: &Farewell,
+    request: &Request,
+    limit: Duration,
+    asked: &mut JoinSet<()>,
+) {
+    let patience = match farewell.left {
+        Left::Idle => REJOIN,
+        // Who said so tells the workers too.
+        Left::Down | Left::Stop | Left::Preemption => Duration::ZERO,
+    };
     for rank in (0..nodes.count()).filter(|rank| *rank != nodes.rank()) {
-        let Some(session) = nodes.session(rank) else {
-            continue;
-        };
-        let request = request.clone();
+        let (nodes, request) = (nodes.clone(), request.clone());
         asked.spawn(async move {
+            let Some(session) = nodes.session_within(rank, patience).await else {
+                return;
+            };
             let name = Nodes::name(rank);
             match timeout(limit, session.ask(request)).await {
                 Ok(Ok(_)) => {}

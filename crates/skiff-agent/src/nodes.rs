@@ -4,10 +4,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use skiff_proto::{Fault, FaultKind, StageOrder, node_name};
 use skiff_wire::Session;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::environment::Surroundings;
 use crate::fault;
@@ -135,6 +137,16 @@ impl Nodes {
     /// The conversation with a worker, while its link holds.
     pub(crate) fn session(&self, rank: u32) -> Option<Arc<Session>> {
         self.0.links.session(rank)
+    }
+
+    /// The conversation with a worker, waiting for its link for so long.
+    pub(crate) async fn session_within(&self, rank: u32, limit: Duration) -> Option<Arc<Session>> {
+        let mut presence = self.watch();
+        let is_here =
+            |all: &Vec<Presence>| matches!(all.get(rank as usize), Some(Presence::Here { .. }));
+        // Where the time is over, it is not there.
+        let _ = timeout(limit, presence.wait_for(is_here)).await;
+        self.session(rank)
     }
 
     /// Which nodes are there, by rank, now and whenever that changes.

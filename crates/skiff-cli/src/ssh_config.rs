@@ -41,13 +41,10 @@ impl SshConfig {
             mark(&access.id, &access.context, &access.namespace)
         );
         for rank in 0..access.pods.len() {
-            let lines: Vec<String> = self
-                .options(access, rank)?
-                .into_iter()
-                .map(|(key, value)| format!("  {key} {value}\n"))
-                .collect();
-            let host = aliases(&access.name, rank).join(" ");
-            text.push_str(&format!("\nHost {host}\n{}", lines.concat()));
+            text.extend(["\nHost ", &aliases(&access.name, rank).join(" "), "\n"]);
+            for (key, value) in self.options(access, rank)? {
+                text.extend(["  ", key, " ", &value, "\n"]);
+            }
         }
         replace(&self.file(&access.name), &text, 0o600)?;
         match &self.users {

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
 use skiff_proto::ClusterKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::sync::watch;
@@ -10,7 +13,7 @@ use tokio::sync::watch;
 use super::{DialError, LinkKey, Use, dial, listen, serve};
 
 fn keys(byte: u8) -> LinkKey {
-    LinkKey::new(&ClusterKey::new([byte; 32]))
+    LinkKey::new(&ClusterKey::new([byte; 32])).expect("keys")
 }
 
 /// A worker that sends back what it gets; it goes with what is returned.
@@ -56,10 +59,34 @@ async fn a_worker_of_another_cluster_is_not_trusted() {
 #[tokio::test]
 async fn a_head_of_another_cluster_is_not_let_in() {
     let (address, _worker) = worker("127.46.0.3", keys(1)).await;
-    let stranger = LinkKey {
-        host: keys(1).host,
-        head: keys(2).head,
-    };
+    let (ours, other) = (ClusterKey::new([1; 32]), ClusterKey::new([2; 32]));
+    let stranger = LinkKey::of_seeds(ours.host_seed(), other.link_seed()).expect("keys");
+    let refused = dial(address, &stranger).await.err();
+    assert!(
+        matches!(refused, Some(DialError::NotLetIn(_))),
+        "{refused:?}"
+    );
+}
+
+/// Shows no key.
+#[derive(Debug)]
+struct NoKey;
+
+impl ResolvesClientCert for NoKey {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn who_shows_no_key_is_not_let_in() {
+    let (address, _worker) = worker("127.46.0.5", keys(1)).await;
+    let mut stranger = keys(1);
+    Arc::make_mut(&mut stranger.head).client_auth_cert_resolver = Arc::new(NoKey);
     let refused = dial(address, &stranger).await.err();
     assert!(
         matches!(refused, Some(DialError::NotLetIn(_))),

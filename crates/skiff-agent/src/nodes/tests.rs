@@ -42,7 +42,7 @@ async fn greeter(address: IpAddr, key: LinkKey, protocol: u16) -> watch::Sender<
 
 /// What a head comes to know of such a worker.
 async fn presence_of(address: &str, protocol: u16) -> Presence {
-    let key = LinkKey::new(&ClusterKey::new([1; 32]));
+    let key = LinkKey::new(&ClusterKey::new([1; 32])).expect("keys");
     let address: IpAddr = address.parse().expect("an address");
     let _worker = greeter(address, key.clone(), protocol).await;
     let dir = tempfile::tempdir().expect("a folder");

@@ -112,7 +112,7 @@ pub(crate) async fn run(args: LocalArgs, setup: &Setup) -> Result<(), CommandErr
         }
         LocalCommand::Controller(args) => {
             let log = |line: &str| printer.note(&format!("{:.0} {line}", Timestamp::now()));
-            unless(interrupt, controller(&args.folder, &log)).await
+            Box::pin(unless(interrupt, controller(&args.folder, &log))).await
         }
     }
 }

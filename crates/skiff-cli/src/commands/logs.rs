@@ -14,6 +14,7 @@ use crate::setup::Setup;
 #[command(after_help = "Values of the task's secrets are shown as *****.\n\n\
     Exit codes: 0 the job succeeded, or its log was shown as far as --no-follow asks; 100 it failed;\n\
     101 it has not ended; 102 there is no such job; 103 it was cancelled.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct LogsArgs {
     /// Name of the cluster
     cluster: String,

@@ -11,7 +11,7 @@ use skiff_test::proxy::{Cut, CuttingProxy};
 use skiff_test::{Namespace, Program, host};
 
 /// How long anything is waited for that comes by itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long the API server is away.
 const OUTAGE: Duration = Duration::from_secs(20);
 

@@ -63,13 +63,13 @@ async fn branches_tags_and_commits_are_checked_out_and_brought_up_to_date() {
         ..Machine::default()
     };
     let url = format!("file://{}", origin.display());
-    let check_out = async |reference: Option<&str>| {
+    let clone_at = async |reference: Option<&str>| {
         let repository = Repository::new(&url, reference, &machine).unwrap();
         let checkout = repository.check_out().await?;
         let text = std::fs::read_to_string(checkout.folder.join("file")).unwrap();
         Ok::<_, GitError>((text, checkout))
     };
-    let (text, checkout) = check_out(None).await.unwrap();
+    let (text, checkout) = clone_at(None).await.unwrap();
     assert_eq!(text, "2\n");
     let branch = ("GIT_BRANCH".to_owned(), "main".to_owned());
     assert_eq!(
@@ -83,19 +83,19 @@ async fn branches_tags_and_commits_are_checked_out_and_brought_up_to_date() {
     );
     std::fs::write(checkout.folder.join("left"), "").unwrap();
     run(&origin, "echo 3 > file; git commit -qam 3");
-    let (text, checkout) = check_out(None).await.unwrap();
+    let (text, checkout) = clone_at(None).await.unwrap();
     assert_eq!(
         (text.as_str(), checkout.folder.join("left").exists()),
         ("3\n", false)
     );
     for reference in ["v1", &first, &first[..8]] {
         assert_eq!(
-            check_out(Some(reference)).await.unwrap().0,
+            clone_at(Some(reference)).await.unwrap().0,
             "1\n",
             "{reference}"
         );
     }
-    let missing = check_out(Some("nothing")).await.err().unwrap();
+    let missing = clone_at(Some("nothing")).await.err().unwrap();
     assert!(matches!(missing, GitError::NoReference { .. }), "{missing}");
     let nowhere = Repository::new("file:///no/such/repository", None, &machine).unwrap();
     let refused = nowhere.check_out().await.err().unwrap();
