@@ -113,7 +113,7 @@ impl MemorySampler {
             sight.kills = kills;
         }
         if is_short(&self.watch) {
-            sight.large = largest();
+            sight.large = largest(&self.watch);
         }
     }
 
@@ -180,18 +180,11 @@ fn is_short(watch: &MemoryWatch) -> bool {
         .is_some_and(|(used, all)| used.saturating_mul(100) > all.saturating_mul(SHORT))
 }
 
-/// The largest processes, the largest first. The agent itself is none of them.
-fn largest() -> Vec<Seen> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
+/// The container's largest processes, the largest first. The agent itself is none of them.
+fn largest(watch: &MemoryWatch) -> Vec<Seen> {
     let own = std::process::id();
-    let mut all: Vec<Seen> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| *pid != own)
-        .filter_map(seen)
-        .collect();
+    let others = watch.processes().into_iter().filter(|pid| *pid != own);
+    let mut all: Vec<Seen> = others.filter_map(seen).collect();
     all.sort_by_key(|seen| std::cmp::Reverse(seen.bytes));
     all.truncate(REMEMBERED);
     all

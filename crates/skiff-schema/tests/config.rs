@@ -183,6 +183,9 @@ fn the_keys_that_act_are_listed_even_where_nobody_wrote_one() {
             "kubernetes.allowed_nodes.label_selector",
             "kubernetes.allowed_nodes.names",
             "kubernetes.allowed_nodes.ips",
+            "kubernetes.home_volume.size",
+            "kubernetes.home_volume.storage_class",
+            "kubernetes.home_volume.mount_path",
             "kubernetes.agent.image",
         ]
     );

@@ -14,6 +14,8 @@ pub(crate) struct MemoryWatch {
     usage: PathBuf,
     /// The most that was ever used; not there in older kernels of version 2.
     peak: PathBuf,
+    /// The processes, one a line.
+    processes: PathBuf,
 }
 
 /// The names of these files by version.
@@ -48,6 +50,7 @@ impl MemoryWatch {
                     limit,
                     usage,
                     peak,
+                    processes: group.join("cgroup.procs"),
                 };
                 watch.kills().is_some().then_some(watch)
             })
@@ -72,6 +75,12 @@ impl MemoryWatch {
     /// The most that was used since the container began, in bytes.
     pub(crate) fn peak(&self) -> Option<u64> {
         number(&self.peak)
+    }
+
+    /// The processes that it is counted for. Others may be seen too: those of the pod, or of the machine.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let text = fs::read_to_string(&self.processes).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// ` at the memory limit of 2 GiB`, or nothing.

@@ -112,6 +112,15 @@ impl Agent {
         self.dir.path().join("home")
     }
 
+    /// The most memory that it has had, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        peak.expect("a peak").parse().expect("a number")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

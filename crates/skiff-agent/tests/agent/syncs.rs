@@ -553,19 +553,6 @@ fn the_agent_stays_small_while_it_takes_large_files() {
     }
     let trees = trees.file("big", noise(64 << 20));
     client.sync(&trees);
-    let status = read(
-        &Path::new("/proc")
-            .join(agent.pid().to_string())
-            .join("status"),
-    );
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("a peak");
-    let peak: u64 = peak
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .expect("a number");
+    let peak = agent.peak_kib();
     assert!(peak < 24 << 10, "the agent took {peak} KiB");
 }
