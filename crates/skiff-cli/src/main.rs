@@ -5,6 +5,7 @@ mod attempts;
 mod autostop_args;
 mod candidates;
 mod cli;
+mod cluster_args;
 mod commands;
 mod configuration;
 mod dotenv;

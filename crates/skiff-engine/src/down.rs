@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use globset::Glob;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use skiff_compile::labels;
 use skiff_kube::{ApiError, Cluster, Kind, PodState, PodUpdate, observe};
@@ -11,11 +10,11 @@ use skiff_proto::{Ending, Request};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::cluster::{SkiffCluster, list};
+use crate::cluster::SkiffCluster;
 use crate::connect::Connection;
 use crate::nodes::{AT_A_TIME, wait_gone};
 use crate::provision::CONTAINERS;
-use crate::{Event, Reporter, User, agents, rights};
+use crate::{Event, Reporter, agents, rights};
 
 /// Time for the agent to end jobs and daemon: its own grace, and some; hooks have their own time.
 const LEAVE: Duration = Duration::from_secs(15);
@@ -43,52 +42,6 @@ impl DownError {
         let Self::Api { source, .. } = self;
         source.hint()
     }
-}
-
-/// Which of the user's clusters names and globs mean, and which of them mean none.
-#[derive(Debug, Default)]
-pub struct Downed {
-    /// The clusters.
-    pub clusters: Vec<SkiffCluster>,
-    /// Names and globs without a match.
-    pub unmatched: Vec<String>,
-}
-
-impl Downed {
-    /// Finds the clusters that names and globs mean; `*` means all.
-    pub async fn find(
-        cluster: &Cluster,
-        user: &User,
-        patterns: &[String],
-    ) -> Result<Self, ApiError> {
-        let clusters = list(cluster, Some(user)).await?;
-        let mut found = Self::default();
-        for pattern in patterns {
-            let matches = matching(&clusters, pattern);
-            if matches.is_empty() {
-                found.unmatched.push(pattern.clone());
-            }
-            for cluster in matches {
-                if found.clusters.iter().all(|known| known.id != cluster.id) {
-                    found.clusters.push(cluster.clone());
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-fn matching<'a>(clusters: &'a [SkiffCluster], pattern: &str) -> Vec<&'a SkiffCluster> {
-    let glob = Glob::new(pattern).map(|glob| glob.compile_matcher());
-    clusters
-        .iter()
-        .filter(|cluster| {
-            cluster.record.name == pattern
-                || glob
-                    .as_ref()
-                    .is_ok_and(|glob| glob.is_match(&cluster.record.name))
-        })
-        .collect()
 }
 
 /// Takes a cluster down and returns once nothing of it is left.

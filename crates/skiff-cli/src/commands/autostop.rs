@@ -1,10 +1,11 @@
 //! `skiff autostop`
 
 use clap::Args;
-use skiff_engine::{Downed, autostop};
+use skiff_engine::autostop;
 use skiff_proto::{Autostop, WaitFor};
 
 use crate::autostop_args::WaitForArg;
+use crate::cluster_args::ClusterArgs;
 use crate::error::CommandError;
 use crate::setup::Setup;
 
@@ -12,7 +13,6 @@ use crate::setup::Setup;
 const USUAL: u64 = 5;
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     after_help = "The cluster itself watches the time: this machine need not stay on.\n\n\
     Examples:\n  skiff autostop dev -i 30 --down    take `dev` down after 30 minutes without work\n  \
@@ -20,12 +20,8 @@ const USUAL: u64 = 5;
     …in 2 hours, whatever runs then\n  skiff autostop dev --cancel        keep it until `skiff down`"
 )]
 pub(crate) struct AutostopArgs {
-    /// Names of clusters, or globs such as `'dev*'`
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    clusters: Vec<String>,
-    /// All of your clusters
-    #[arg(short, long)]
-    all: bool,
+    #[command(flatten)]
+    clusters: ClusterArgs,
     /// Minutes without work, counted from now; 5 where none are given; less than 0: never
     #[arg(
         short,
@@ -58,12 +54,7 @@ pub(crate) async fn run(args: AutostopArgs, setup: &Setup) -> Result<(), Command
     let (cluster, _) = setup.connect(None).await?;
     let user = setup.user();
     let policy = args.policy();
-    let patterns = if args.all {
-        vec!["*".to_owned()]
-    } else {
-        args.clusters
-    };
-    let found = Downed::find(&cluster, &user, &patterns).await?;
+    let found = args.clusters.find(&cluster, setup).await?;
     for skiff in &found.clusters {
         let name = &skiff.record.name;
         autostop(&cluster, &user, name, policy).await?;
@@ -72,19 +63,7 @@ pub(crate) async fn run(args: AutostopArgs, setup: &Setup) -> Result<(), Command
             Some(policy) => format!("✓ Cluster {name} {}.", fate(&policy)),
         });
     }
-    if found.clusters.is_empty() && args.all {
-        setup.printer.note("There is no cluster.");
-    }
-    if let ([missing, ..], false) = (found.unmatched.as_slice(), args.all) {
-        return Err(CommandError::failure(
-            format!(
-                "there is no cluster `{missing}` in namespace {} of context {}",
-                cluster.namespace, cluster.context
-            ),
-            Some("`skiff status` lists your clusters".to_owned()),
-        ));
-    }
-    Ok(())
+    found.end(setup, "There is no cluster.")
 }
 
 impl AutostopArgs {

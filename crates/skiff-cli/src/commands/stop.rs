@@ -1,9 +1,9 @@
 //! `skiff stop`
 
 use clap::Args;
-use skiff_engine::{Downed, stop};
+use skiff_engine::stop;
 
-use crate::commands::down::only_matched;
+use crate::cluster_args::ClusterArgs;
 use crate::error::CommandError;
 use crate::setup::Setup;
 
@@ -13,12 +13,8 @@ use crate::setup::Setup;
                   on a volume of its own: launch with `--config kubernetes.home_volume.size=50`, or write that into the configuration."
 )]
 pub(crate) struct StopArgs {
-    /// Names of clusters, or globs such as `'dev*'`
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    clusters: Vec<String>,
-    /// All of your clusters
-    #[arg(short, long)]
-    all: bool,
+    #[command(flatten)]
+    clusters: ClusterArgs,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -26,19 +22,9 @@ pub(crate) struct StopArgs {
 
 pub(crate) async fn run(args: StopArgs, setup: &Setup) -> Result<(), CommandError> {
     let (cluster, _) = setup.connect(None).await?;
-    let patterns = if args.all {
-        vec!["*".to_owned()]
-    } else {
-        args.clusters
-    };
-    let found = Downed::find(&cluster, &setup.user(), &patterns).await?;
-    let names: Vec<&str> = found
-        .clusters
-        .iter()
-        .map(|cluster| cluster.record.name.as_str())
-        .collect();
-    let question = format!("Stopping {}. Proceed?", names.join(", "));
-    if !names.is_empty() && !setup.confirmed(args.yes, &question)? {
+    let found = args.clusters.find(&cluster, setup).await?;
+    let question = format!("Stopping {}. Proceed?", found.names());
+    if !found.clusters.is_empty() && !setup.confirmed(args.yes, &question)? {
         return Ok(());
     }
     let progress = setup.progress();
@@ -57,9 +43,5 @@ pub(crate) async fn run(args: StopArgs, setup: &Setup) -> Result<(), CommandErro
     for result in futures::future::join_all(stops).await {
         result?;
     }
-    if args.all && names.is_empty() {
-        setup.printer.note("There is no cluster to stop.");
-        return Ok(());
-    }
-    only_matched(&found, &cluster)
+    found.end(setup, "There is no cluster to stop.")
 }
