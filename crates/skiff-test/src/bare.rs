@@ -36,7 +36,9 @@ pub fn idle(name: &str, changes: &Value) -> Value {
             "image": "docker.io/skiff/base:0.1.0",
             "imagePullPolicy": "Never",
             "command": ["sleep", "100000"],
-        }], "terminationGracePeriodSeconds": 0},
+        }],
+        // A token is made some time after the namespace, and refuses the pod until then.
+        "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0},
     });
     merge(&mut pod, changes);
     pod

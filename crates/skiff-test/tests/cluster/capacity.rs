@@ -47,6 +47,13 @@ async fn memory_of_the_node(namespace: &Namespace) -> u64 {
     megabytes
 }
 
+/// Launches a cluster `other` with a small pod on each node of Kubernetes.
+pub(crate) async fn occupy_all_nodes(namespace: &Namespace) {
+    let count = nodes(namespace).await.len().to_string();
+    let words = ["-d", "--num-nodes", &count, "sleep 100000"];
+    namespace.launch("other", &words).await.code(0);
+}
+
 /// A number of CPUs that each node has, and that none has left once a small pod runs there.
 pub(crate) async fn more_than_is_free(namespace: &Namespace) -> String {
     format!(
@@ -86,10 +93,7 @@ async fn what_no_node_has_is_refused_before_anything_is_created() {
 #[tokio::test]
 async fn what_is_not_free_is_told_within_the_time_for_scheduling() {
     with_namespace(async |namespace| {
-        namespace
-            .launch("other", &["-d", "sleep 100000"])
-            .await
-            .code(0);
+        occupy_all_nodes(namespace).await;
         namespace.write(
             "task.yaml",
             "config: {kubernetes: {provision_timeout: 1}}\nrun: echo never\n",

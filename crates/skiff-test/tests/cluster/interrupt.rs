@@ -3,15 +3,12 @@
 use skiff_test::namespace::{alone, small, with_namespace};
 use skiff_test::{Namespace, Running};
 
-use crate::capacity::more_than_is_free;
+use crate::capacity::{more_than_is_free, occupy_all_nodes};
 
 #[tokio::test]
 async fn ctrl_c_while_the_pod_cannot_be_scheduled_leaves_nothing() {
     with_namespace(async |namespace| {
-        namespace
-            .launch("other", &["-d", "sleep 100000"])
-            .await
-            .code(0);
+        occupy_all_nodes(namespace).await;
         let launch = stuck_launch(namespace).await;
         assert_eq!(namespace.owners().await.len(), 2, "the launch has begun");
         launch.interrupt();
@@ -103,10 +100,7 @@ async fn ctrl_c_on_an_existing_cluster_does_not_take_it_away() {
 async fn what_a_killed_launch_left_is_finished_by_the_next_one() {
     // The pod gets nearly all of a node in the end.
     alone(async |namespace| {
-        namespace
-            .launch("other", &["-d", "sleep 100000"])
-            .await
-            .code(0);
+        occupy_all_nodes(namespace).await;
         let launch = stuck_launch(namespace).await;
         launch.kill();
         assert_eq!(launch.end().await.code, None);
@@ -136,10 +130,7 @@ async fn what_a_killed_launch_left_is_finished_by_the_next_one() {
 #[tokio::test]
 async fn what_a_killed_launch_left_is_removed_by_down() {
     with_namespace(async |namespace| {
-        namespace
-            .launch("other", &["-d", "sleep 100000"])
-            .await
-            .code(0);
+        occupy_all_nodes(namespace).await;
         let launch = stuck_launch(namespace).await;
         launch.kill();
         launch.end().await;
@@ -158,10 +149,7 @@ async fn what_a_killed_launch_left_is_removed_by_down() {
 #[tokio::test]
 async fn down_in_the_midst_of_a_launch_ends_it() {
     with_namespace(async |namespace| {
-        namespace
-            .launch("other", &["-d", "sleep 100000"])
-            .await
-            .code(0);
+        occupy_all_nodes(namespace).await;
         let launch = stuck_launch(namespace).await;
         namespace
             .skiff()
