@@ -175,8 +175,8 @@ struct Wait {
     scheduling: Option<Duration>,
     /// Whether what it is stuck on is that no node takes it.
     unschedulable: bool,
-    /// Whether the pod has been seen at all: a watch may start before the pod's creation is known to it.
-    seen: bool,
+    /// The uid of the pod, once it has been seen: a watch may start before the pod's creation is known to it.
+    seen: Option<String>,
     /// What it is stuck on, and until when that is borne.
     stuck: Option<(Diagnosis, Option<Instant>)>,
     last: String,
@@ -194,7 +194,7 @@ impl Wait {
         Self {
             pod: pod.to_owned(),
             scheduling,
-            seen: false,
+            seen: None,
             unschedulable: false,
             stuck: None,
             last: String::new(),
@@ -211,7 +211,7 @@ impl Wait {
     ) -> Result<bool, ProvisionError> {
         let pod = match update {
             PodUpdate::Is(pod) => pod,
-            PodUpdate::Gone if self.seen => {
+            PodUpdate::Gone if self.seen.is_some() => {
                 return Err(ProvisionError::Gone {
                     pod: self.pod.clone(),
                 });
@@ -226,7 +226,7 @@ impl Wait {
             }
             PodUpdate::Interrupted(error) => return Err(error.into()),
         };
-        self.seen = true;
+        self.seen.clone_from(&pod.metadata.uid);
         match observe(&pod, CONTAINERS) {
             PodState::Running => return Ok(true),
             PodState::Failed(diagnosis) => return Err(ProvisionError::Pod(diagnosis)),
@@ -275,6 +275,9 @@ impl Wait {
     }
 
     fn news(&mut self, news: &PodNews, reporter: &dyn Reporter) {
+        if self.seen.as_ref() != Some(&news.pod_uid) {
+            return;
+        }
         self.pulling = news.reason == "Pulling";
         match news.reason.as_str() {
             "TriggeredScaleUp" => {

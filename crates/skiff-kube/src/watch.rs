@@ -47,6 +47,8 @@ fn source_of(error: watcher::Error) -> kube::Error {
 /// One event about a pod.
 #[derive(Clone, Debug)]
 pub struct PodNews {
+    /// The uid of the pod: an older one of the same name has left events too.
+    pub pod_uid: String,
     /// `Pulling`, `FailedMount`…
     pub reason: String,
     /// The event's sentence.
@@ -64,6 +66,7 @@ impl Cluster {
                 return None;
             };
             Some(PodNews {
+                pod_uid: event.involved_object.uid?,
                 reason: event.reason?,
                 message: event.message.unwrap_or_default(),
             })

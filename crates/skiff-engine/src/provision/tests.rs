@@ -33,7 +33,7 @@ impl Said {
 
 fn pod(status: &Value) -> PodUpdate {
     let pod = json!({
-        "metadata": { "name": "c-head" }, "spec": { "containers": [], "nodeName": "n" }, "status": status,
+        "metadata": { "name": "c-head", "uid": "this one" }, "spec": { "containers": [], "nodeName": "n" }, "status": status,
     });
     PodUpdate::Is(Box::new(
         serde_json::from_value(pod).expect("it is well-formed"),
@@ -58,6 +58,7 @@ fn waiting(reason: &str, message: &str) -> PodUpdate {
 
 fn news(reason: &str) -> PodNews {
     PodNews {
+        pod_uid: "this one".to_owned(),
         reason: reason.to_owned(),
         message: format!("{reason} something"),
     }
@@ -156,6 +157,23 @@ async fn a_long_pull_is_progress_and_a_start_that_hangs_is_not() {
     assert!(
         matches!(wait.too_late(), ProvisionError::NoProgress { last, .. } if last == "pulling something")
     );
+}
+
+#[tokio::test]
+async fn what_happened_to_an_older_pod_of_the_name_is_not_told() {
+    let said = Said::default();
+    let mut wait = Wait::new("c-head", None);
+    wait.update(waiting("ContainerCreating", ""), &said)
+        .expect("it starts");
+    let before = said.all();
+    let old = PodNews {
+        pod_uid: "an older one".to_owned(),
+        ..news("FailedMount")
+    };
+    wait.news(&old, &said);
+    assert_eq!(said.all(), before);
+    wait.news(&news("FailedMount"), &said);
+    assert_ne!(said.all(), before);
 }
 
 #[tokio::test]
