@@ -1,19 +1,26 @@
 //! The agent's client end: moves bytes between its standard streams and one of the agent's sockets, as
 //! they are. Started in the task container by `pods/exec`.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use thiserror::Error;
+use tokio::io::{AsyncWriteExt, BufReader, copy_buf};
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::runtime::Builder;
 
 use crate::watch_dir::DirWatch;
 
 /// How long the agent has to open its socket.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes that are moved at once.
+const CHUNK: usize = 64 << 10;
 
 /// There is no way to the agent.
 #[derive(Debug, Error)]
@@ -62,7 +69,7 @@ fn wait_for(path: &Path) -> Result<UnixStream, ConnectError> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let watch_error = |error| ConnectError::Watch(dir.to_owned(), error);
     std::fs::create_dir_all(dir).map_err(watch_error)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(watch_error)?;
@@ -81,30 +88,33 @@ fn wait_for(path: &Path) -> Result<UnixStream, ConnectError> {
     })
 }
 
+/// Without a thread: where the pod's limit of processes is reached there is none to be had, and this is how one looks
+/// what has happened.
 fn bridge(socket: UnixStream) -> io::Result<()> {
-    let upward = socket.try_clone()?;
-    std::thread::Builder::new()
-        .stack_size(256 << 10)
-        .spawn(move || {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let input = Receiver::from_file_unchecked(unblocked(io::stdin())?)?;
+        let mut output = Sender::from_file_unchecked(unblocked(io::stdout())?)?;
+        socket.set_nonblocking(true)?;
+        let (from_agent, mut to_agent) = tokio::net::UnixStream::from_std(socket)?.into_split();
+        let upward = async {
             // Whichever way the input ends: the agent sees that the client has no more to say.
-            let _ = copy(io::stdin().lock(), &upward);
-            let _ = upward.shutdown(Shutdown::Write);
-        })?;
-    copy(socket, io::stdout().lock())
+            let _ = copy_buf(&mut BufReader::with_capacity(CHUNK, input), &mut to_agent).await;
+            let _ = to_agent.shutdown().await;
+            std::future::pending().await
+        };
+        let mut from_agent = BufReader::with_capacity(CHUNK, from_agent);
+        tokio::select! {
+            copied = copy_buf(&mut from_agent, &mut output) => copied.map(drop),
+            never = upward => never,
+        }
+    })
 }
 
-/// Copies what has arrived, without waiting for more.
-fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                to.write_all(&buffer[..count])?;
-                to.flush()?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// A standard stream whose reads and writes do not wait.
+fn unblocked(stream: impl AsFd) -> io::Result<File> {
+    let stream = stream.as_fd().try_clone_to_owned()?;
+    let flags = rustix::fs::fcntl_getfl(&stream)?;
+    rustix::fs::fcntl_setfl(&stream, flags | OFlags::NONBLOCK)?;
+    Ok(File::from(stream))
 }

@@ -93,7 +93,7 @@ fn connect_ends_when_the_agent_does() {
         .arg(agent.root())
         .arg("connect")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("started");
     assert_eq!(
