@@ -57,7 +57,8 @@ fn a_job_that_was_killed_for_want_of_memory_says_so() {
         *command = inside;
     });
     let log = agent.client().run(job(
-        "x=$(head -c 300000000 /dev/zero | tr '\\0' x); echo never",
+        // In steps: a process that has come and gone between two looks has not been seen by anybody.
+        "y=$(head -c 2000000 /dev/zero | tr '\\0' y); while :; do x=$x$y; sleep 0.1; done",
     ));
     assert_eq!(log.job.status, JobStatus::Failed, "{}", log.text);
     let cause = log.job.cause.unwrap_or_default();
