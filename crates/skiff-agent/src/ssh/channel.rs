@@ -9,8 +9,6 @@ use super::listening::Arrival;
 
 /// Bytes that the client may have on their way in one channel: as many as OpenSSH grants.
 pub(crate) const WINDOW: u32 = 2 << 20;
-/// As many as that where they are used up all the time: on a long line the window is what limits the speed.
-pub(crate) const WIDEST: u32 = 16 << 20;
 /// Bytes of data in one packet.
 pub(crate) const PACKET: u32 = 32 << 10;
 

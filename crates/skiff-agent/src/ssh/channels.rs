@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::channel::{Channel, End, Input, Output, PACKET, Post, WIDEST, WINDOW};
+use super::channel::{Channel, End, Input, Output, PACKET, Post, WINDOW};
 use super::connection::{Connection, ConnectionError};
 use super::forward::{self, Target};
 use super::listening::Stream;
@@ -49,8 +49,6 @@ struct Entry {
     theirs: u32,
     /// What the client may still send.
     allowance: u32,
-    /// What it may send in all, without anything being used up.
-    window: u32,
     /// What its task has used up and the client was not told yet.
     used: u32,
     input: Option<mpsc::UnboundedSender<Input>>,
@@ -100,7 +98,6 @@ impl Connection {
         let entry = Entry {
             theirs,
             allowance: WINDOW,
-            window: WINDOW,
             used: 0,
             input: Some(sender),
             credit: Arc::clone(&credit),
@@ -368,14 +365,12 @@ impl Connection {
             return;
         };
         entry.used += bytes;
-        if entry.used >= entry.window / 4 && !entry.is_closed {
-            let more = entry.window.min(WIDEST - entry.window);
-            entry.window += more;
-            let granted = std::mem::take(&mut entry.used) + more;
-            entry.allowance += granted;
+        if entry.used >= WINDOW / 4 && !entry.is_closed {
+            let used = std::mem::take(&mut entry.used);
+            entry.allowance += used;
             let mut message = vec![WINDOW_ADJUST];
             message.put_u32(entry.theirs);
-            message.put_u32(granted);
+            message.put_u32(used);
             self.outgoing.send(&message);
         }
     }
