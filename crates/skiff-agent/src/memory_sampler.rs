@@ -18,6 +18,8 @@ const EVERY: Duration = Duration::from_millis(100);
 const SHORT: u64 = 30;
 /// The largest processes that are remembered.
 const REMEMBERED: usize = 8;
+/// How often a victim is looked for: a killed process takes a moment to go.
+const TRIES: u32 = 20;
 /// Kills that are remembered.
 const KILLS: usize = 16;
 
@@ -38,6 +40,8 @@ struct Sight {
     large: Vec<Seen>,
     /// How many kills there had been then.
     kills: u64,
+    /// How often the victim of a later one was looked for.
+    tries: u32,
     /// Who was killed, newest last, with the number of kills that there were then.
     killed: Vec<(u64, Seen)>,
 }
@@ -109,8 +113,12 @@ impl MemorySampler {
         let kills = self.watch.kills().unwrap_or_default();
         let mut sight = self.sight();
         if kills > sight.kills {
-            sight.note_kill(kills, is_alive);
-            sight.kills = kills;
+            sight.tries += 1;
+            if !sight.note_kill(kills, is_alive) && sight.tries < TRIES {
+                // Who is large now is of no use: the victim was large before.
+                return;
+            }
+            (sight.kills, sight.tries) = (kills, 0);
         }
         if is_short(&self.watch) {
             sight.large = largest(&self.watch);
@@ -150,16 +158,17 @@ impl Lookout {
 }
 
 impl Sight {
-    /// Somebody was killed: the largest that is not there any more.
-    fn note_kill(&mut self, kills: u64, is_alive: impl Fn(&Seen) -> bool) {
+    /// Somebody was killed: the largest that is not there any more. False where all are there.
+    fn note_kill(&mut self, kills: u64, is_alive: impl Fn(&Seen) -> bool) -> bool {
         let Some(victim) = self.large.iter().position(|seen| !is_alive(seen)) else {
-            return;
+            return false;
         };
         let victim = self.large.remove(victim);
         if self.killed.len() == KILLS {
             self.killed.remove(0);
         }
         self.killed.push((kills, victim));
+        true
     }
 }
 
@@ -239,9 +248,9 @@ mod tests {
             large: vec![process(1, 900), process(2, 800), process(3, 10)],
             ..Sight::default()
         };
-        sight.note_kill(1, |seen| seen.pid == 1);
+        assert!(sight.note_kill(1, |seen| seen.pid == 1));
         assert_eq!(sight.killed, [(1, process(2, 800))]);
-        sight.note_kill(2, |_| true);
+        assert!(!sight.note_kill(2, |_| true));
         assert_eq!(sight.killed.len(), 1, "nobody is missing");
     }
 
