@@ -343,3 +343,22 @@ struct Outcome {
     code: Option<i32>,
     cause: Option<String>,
 }
+
+impl Outcome {
+    fn succeeded() -> Self {
+        Self {
+            status: JobStatus::Succeeded,
+            code: Some(0),
+            cause: None,
+        }
+    }
+
+    /// Of a job whose own commands are not what failed.
+    fn failed(cause: String) -> Self {
+        Self {
+            status: JobStatus::Failed,
+            code: None,
+            cause: Some(cause),
+        }
+    }
+}

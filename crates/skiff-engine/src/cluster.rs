@@ -125,15 +125,8 @@ pub(crate) async fn find(
     user: &User,
     name: &str,
 ) -> Result<SkiffCluster, ClusterError> {
-    let id = ClusterName::new(name, &user.hash)?;
-    match cluster.get::<Secret>(id.as_str()).await? {
-        Some(secret) => Ok(SkiffCluster::from_secret(&secret)?),
-        None => Err(ClusterError::NotFound {
-            name: name.to_owned(),
-            namespace: cluster.namespace.clone(),
-            context: cluster.context.clone(),
-        }),
-    }
+    let owner = find_owner(cluster, user, name).await?;
+    Ok(SkiffCluster::from_secret(&owner)?)
 }
 
 /// The user's cluster of this name, and its nodes.
@@ -142,10 +135,26 @@ pub(crate) async fn find_with_nodes(
     user: &User,
     name: &str,
 ) -> Result<(SkiffCluster, Nodes), ClusterError> {
-    let skiff = find(cluster, user, name).await?;
-    let secret = cluster.get::<Secret>(&skiff.id).await?;
-    let secret = secret.unwrap_or_default();
-    Ok((skiff, Nodes::from_secret(&secret)?))
+    let owner = find_owner(cluster, user, name).await?;
+    Ok((
+        SkiffCluster::from_secret(&owner)?,
+        Nodes::from_secret(&owner)?,
+    ))
+}
+
+/// The owner Secret of the user's cluster of this name.
+pub(crate) async fn find_owner(
+    cluster: &Cluster,
+    user: &User,
+    name: &str,
+) -> Result<Secret, ClusterError> {
+    let id = ClusterName::new(name, &user.hash)?;
+    let owner = cluster.get::<Secret>(id.as_str()).await?;
+    owner.ok_or_else(|| ClusterError::NotFound {
+        name: name.to_owned(),
+        namespace: cluster.namespace.clone(),
+        context: cluster.context.clone(),
+    })
 }
 
 /// Every cluster of the user, or of all users, by name. Secrets without a readable record are passed over.

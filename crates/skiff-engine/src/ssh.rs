@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use k8s_openapi::api::core::v1::Secret;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use skiff_compile::{ClusterName, labels};
 use skiff_kube::{ApiError, Cluster, ExecStream};
@@ -15,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::User;
-use crate::cluster::{ClusterError, SkiffCluster};
+use crate::cluster::{ClusterError, SkiffCluster, find_owner};
 use crate::connect::CONTAINER;
 
 /// The agent's bridge to its SSH server.
@@ -112,12 +111,7 @@ fn told(reason: &str) -> String {
 /// Asks for the cluster's key and the number of its nodes.
 pub async fn ssh_access(cluster: &Cluster, user: &User, name: &str) -> Result<SshAccess, SshError> {
     let id = ClusterName::new(name, &user.hash).map_err(ClusterError::from)?;
-    let secret = cluster.get::<Secret>(id.as_str()).await?;
-    let secret = secret.ok_or_else(|| ClusterError::NotFound {
-        name: name.to_owned(),
-        namespace: cluster.namespace.clone(),
-        context: cluster.context.clone(),
-    })?;
+    let secret = find_owner(cluster, user, name).await?;
     let held = SkiffCluster::from_secret(&secret).map_err(ClusterError::from)?;
     let key = secret
         .data

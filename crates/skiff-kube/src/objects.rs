@@ -30,36 +30,23 @@ pub trait Kind:
     const WORD: &'static str;
 }
 
-impl Kind for Pod {
-    const WORD: &'static str = "pod";
+macro_rules! kinds {
+    ($($kind:ty: $word:literal;)*) => {
+        $(impl Kind for $kind {
+            const WORD: &'static str = $word;
+        })*
+    };
 }
 
-impl Kind for Secret {
-    const WORD: &'static str = "Secret";
-}
-
-impl Kind for Service {
-    const WORD: &'static str = "Service";
-}
-
-impl Kind for PersistentVolumeClaim {
-    const WORD: &'static str = "PersistentVolumeClaim";
-}
-
-impl Kind for ServiceAccount {
-    const WORD: &'static str = "ServiceAccount";
-}
-
-impl Kind for Role {
-    const WORD: &'static str = "Role";
-}
-
-impl Kind for RoleBinding {
-    const WORD: &'static str = "RoleBinding";
-}
-
-impl Kind for Event {
-    const WORD: &'static str = "events";
+kinds! {
+    Pod: "pod";
+    Secret: "Secret";
+    Service: "Service";
+    PersistentVolumeClaim: "PersistentVolumeClaim";
+    ServiceAccount: "ServiceAccount";
+    Role: "Role";
+    RoleBinding: "RoleBinding";
+    Event: "events";
 }
 
 impl Cluster {

@@ -53,8 +53,9 @@ pub(crate) async fn serve(
             _ = departed.wait_for(|departed| *departed) => break,
         }
     }
-    // The last answers are on their way.
-    tokio::time::sleep(FAREWELL).await;
+    let farewell = async { while connections.join_next().await.is_some() {} };
+    // Those that do not hang up in time are cut off.
+    let _ = timeout(FAREWELL, farewell).await;
 }
 
 async fn connect(stream: TcpStream, acceptor: TlsAcceptor, used: Use) {

@@ -40,11 +40,9 @@ impl Queue {
                     cause: Some(format!("{prefix}{cause}")),
                 }
             }
-            NodeEnd::Lost { cause } => Outcome {
-                status: JobStatus::Failed,
-                code: None,
-                cause: Some(format!("{} was lost: {cause}", Members::name(node))),
-            },
+            NodeEnd::Lost { cause } => {
+                Outcome::failed(format!("{} was lost: {cause}", Members::name(node)))
+            }
         };
         self.end(now_ms, id, outcome, effects);
     }

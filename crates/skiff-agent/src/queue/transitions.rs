@@ -1,6 +1,6 @@
 //! How each event changes the queue.
 
-use skiff_proto::{JobId, JobRecord, JobStatus};
+use skiff_proto::{JobId, JobRecord};
 
 use super::{Demand, Departure, DockerGate, Effect, Event, Job, NodeEnd, Outcome, Queue, Stage};
 use super::{Work, ending::KILLED};
@@ -101,12 +101,7 @@ impl Queue {
             job.record.exit_codes.clear();
             self.enter_run(now_ms, id, effects);
         } else {
-            let outcome = Outcome {
-                status: JobStatus::Succeeded,
-                code: Some(0),
-                cause: None,
-            };
-            self.end(now_ms, id, outcome, effects);
+            self.end(now_ms, id, Outcome::succeeded(), effects);
         }
     }
 
@@ -137,12 +132,7 @@ impl Queue {
         let cause = format!("nodes are missing: {}", self.members.absentees());
         let in_vain = self.queued.iter().filter(|id| !self.has_nodes(**id));
         for id in in_vain.copied().collect::<Vec<_>>() {
-            let outcome = Outcome {
-                status: JobStatus::Failed,
-                code: None,
-                cause: Some(cause.clone()),
-            };
-            self.end(now_ms, id, outcome, effects);
+            self.end(now_ms, id, Outcome::failed(cause.clone()), effects);
         }
     }
 
@@ -152,13 +142,8 @@ impl Queue {
         }
         self.docker = DockerGate::Shut { awaited: false };
         for id in self.queued.iter().copied().collect::<Vec<_>>() {
-            let cause = Some(format!("Docker did not become ready: {cause}"));
-            let outcome = Outcome {
-                status: JobStatus::Failed,
-                code: None,
-                cause,
-            };
-            self.end(now_ms, id, outcome, effects);
+            let cause = format!("Docker did not become ready: {cause}");
+            self.end(now_ms, id, Outcome::failed(cause), effects);
         }
     }
 

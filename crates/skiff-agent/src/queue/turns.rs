@@ -141,12 +141,7 @@ impl Queue {
             let shares = job.shares.clone();
             self.enter(id, Stage::Run, id, shares, effects);
         } else {
-            let outcome = Outcome {
-                status: JobStatus::Succeeded,
-                code: Some(0),
-                cause: None,
-            };
-            self.end(now_ms, id, outcome, effects);
+            self.end(now_ms, id, Outcome::succeeded(), effects);
         }
     }
 
