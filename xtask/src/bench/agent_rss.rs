@@ -1,11 +1,10 @@
 //! The agent's memory when nothing runs.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::Bench;
 use super::lab::Lab;
 use super::measurement::{Target, Unit};
-use crate::command;
 
 #[derive(Default)]
 pub(super) struct AgentRss {
@@ -35,39 +34,6 @@ impl Bench for AgentRss {
     }
 
     fn value(&mut self, lab: &mut Lab) -> Result<f64> {
-        let words = [
-            "exec",
-            &self.pod,
-            "-c",
-            "task",
-            "--",
-            "cat",
-            "/proc/1/status",
-        ];
-        let status = command::captured(&mut lab.kubectl(&words))?;
-        let kibibytes = resident(&status).context("the agent's status has no VmRSS")?;
-        Ok(f64::from(kibibytes) / 1024.0)
-    }
-}
-
-/// The resident size in KiB out of `/proc/<pid>/status`.
-fn resident(status: &str) -> Option<u32> {
-    let value = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    value.split_whitespace().next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_resident_size_is_found_in_the_status() {
-        assert_eq!(
-            resident("Name:\ttask\nVmRSS:\t    2816 kB\nThreads:\t1\n"),
-            Some(2816)
-        );
-        assert_eq!(resident("Name:\ttask\n"), None);
+        lab.agent_memory(&self.pod, "VmRSS:")
     }
 }

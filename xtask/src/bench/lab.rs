@@ -192,6 +192,15 @@ impl<'p> Lab<'p> {
         Ok(pod.trim_start_matches("pod/").to_owned())
     }
 
+    /// What the agent of a pod has of memory, in MiB, by a line of its status: `VmRSS:` now, `VmHWM:` at most.
+    pub(super) fn agent_memory(&self, pod: &str, line: &str) -> Result<f64> {
+        let words = ["exec", pod, "-c", "task", "--", "cat", "/proc/1/status"];
+        let status = command::captured(&mut self.kubectl(&words))?;
+        let kibibytes = kibibytes(&status, line);
+        let kibibytes = kibibytes.with_context(|| format!("the agent's status has no {line}"))?;
+        Ok(f64::from(kibibytes) / 1024.0)
+    }
+
     /// The image that tasks run in.
     pub(super) fn image() -> String {
         format!("docker.io/skiff/base:{VERSION}")
@@ -253,5 +262,30 @@ impl Drop for Lab<'_> {
         if let Err(error) = self.cluster_down() {
             report::failure(&error);
         }
+    }
+}
+
+/// A size out of `/proc/<pid>/status`.
+fn kibibytes(status: &str, line: &str) -> Option<u32> {
+    let value = status.lines().find_map(|text| text.strip_prefix(line))?;
+    value.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kibibytes;
+
+    #[test]
+    fn the_resident_size_is_found_in_the_status() {
+        let status = "Name:\ttask\nVmRSS:\t    2816 kB\nThreads:\t1\n";
+        assert_eq!(kibibytes(status, "VmRSS:"), Some(2816));
+        assert_eq!(kibibytes("Name:\ttask\n", "VmRSS:"), None);
+    }
+
+    #[test]
+    fn the_peak_is_found_in_the_status() {
+        let status = "VmPeak:\t 9 kB\nVmHWM:\t  2816 kB\nVmRSS:\t 7 kB\n";
+        assert_eq!(kibibytes(status, "VmHWM:"), Some(2816));
+        assert_eq!(kibibytes("VmRSS:\t 7 kB\n", "VmHWM:"), None);
     }
 }

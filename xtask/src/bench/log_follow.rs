@@ -67,18 +67,7 @@ impl Bench for LogFollow {
 
     fn value(&mut self, lab: &mut Lab) -> Result<f64> {
         follow(lab, &self.task)?;
-        let words = [
-            "exec",
-            &self.pod,
-            "-c",
-            "task",
-            "--",
-            "cat",
-            "/proc/1/status",
-        ];
-        let status = command::captured(&mut lab.kubectl(&words))?;
-        let kibibytes = peak(&status).context("the agent's status has no VmHWM")?;
-        Ok(f64::from(kibibytes) / 1024.0)
+        lab.agent_memory(&self.pod, "VmHWM:")
     }
 }
 
@@ -168,17 +157,9 @@ fn row(line: &[u8]) -> Option<u32> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The largest resident size so far in KiB out of `/proc/<pid>/status`.
-fn peak(status: &str) -> Option<u32> {
-    let value = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    value.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{count, peak};
+    use super::count;
 
     #[test]
     fn rows_are_counted_and_a_lost_or_doubled_one_is_a_failure() {
@@ -187,14 +168,5 @@ mod tests {
         for odd in ["x row 00000002\n", "x row 00000001\nx row 00000001\n"] {
             assert!(count(odd.as_bytes()).is_err(), "{odd}");
         }
-    }
-
-    #[test]
-    fn the_peak_is_found_in_the_status() {
-        assert_eq!(
-            peak("VmPeak:\t 9 kB\nVmHWM:\t  2816 kB\nVmRSS:\t 7 kB\n"),
-            Some(2816)
-        );
-        assert_eq!(peak("VmRSS:\t 7 kB\n"), None);
     }
 }
