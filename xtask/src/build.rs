@@ -15,6 +15,11 @@ const ARCHITECTURE: &str = "amd64";
 /// Naming the target keeps the static flags away from build scripts and procedural macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// Static, and without what a linker can leave out: relocations in their short form, functions that are
+/// the same as others, tables for unwinding, which a panic that aborts does not read.
+const AGENT_FLAGS: &str = "-C target-feature=+crt-static -C force-unwind-tables=no \
+    -C link-arg=-Wl,-z,pack-relative-relocs,--icf=all,--no-eh-frame-hdr";
+
 #[derive(Args)]
 pub(crate) struct BuildArgs {
     /// Cargo's profile for the `skiff` executable; the agent always has its own.
@@ -87,7 +92,7 @@ pub(crate) fn agent(project: &Project) -> Result<PathBuf> {
             "--target",
             TARGET,
         ])
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+        .env("RUSTFLAGS", AGENT_FLAGS);
     command::shown(&mut build)?;
     let agent = project.target.join(TARGET).join("agent/skiff-agent");
     report::step("build", format!("{}, {}", agent.display(), size(&agent)?));

@@ -13,8 +13,8 @@ use skiff_wire::{Call, Patience, Session, SessionError};
 pub(crate) const CONTAINER: &str = "task";
 /// The agent's own client end in the pod.
 const CONNECT: &[&str] = &["/skiff/bin/task", "connect"];
-/// Time for the stream to be opened and greeted.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for the stream to be opened and greeted, at the first try.
+pub(crate) const GREETING: Duration = Duration::from_secs(20);
 
 /// Why the agent could not be spoken to.
 #[derive(Debug, Error)]
@@ -22,6 +22,14 @@ pub enum AgentError {
     /// The API server did not open a stream.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// No conversation began in time.
+    #[error("the agent in pod {pod} has not answered within {} s", .after.as_secs())]
+    Silent {
+        /// The pod.
+        pod: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The stream was opened, and then the conversation failed.
     #[error("{} pod {pod}", tried(.source))]
     Session {
@@ -43,6 +51,7 @@ impl AgentError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Api(error) => error.is_transient(),
+            Self::Silent { .. } => true,
             Self::Session { source, .. } => match source {
                 SessionError::Lost(_) => true,
                 // It comes back, or its cluster is at an end, which the pods tell.
@@ -64,7 +73,8 @@ impl AgentError {
                 source: SessionError::Refused(fault),
                 ..
             } => refusal_hint(fault.kind),
-            Self::Session {
+            Self::Silent { .. }
+            | Self::Session {
                 source: SessionError::Lost(_),
                 ..
             } => Some(
@@ -122,6 +132,15 @@ pub(crate) struct Connection {
 impl Connection {
     /// Opens a stream to the pod's agent and greets it.
     pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Self, AgentError> {
+        Self::open_within(GREETING, cluster, pod).await
+    }
+
+    /// The same, with this much time for it.
+    pub(crate) async fn open_within(
+        patience: Duration,
+        cluster: &Cluster,
+        pod: &str,
+    ) -> Result<Self, AgentError> {
         let attempt = async {
             let stream = cluster.exec(pod, CONTAINER, CONNECT).await?;
             let session = Session::open(stream.stdin, stream.stdout, Patience::CLIENT).await;
@@ -138,12 +157,11 @@ impl Connection {
                 Err(source) => Err(Self::failed(pod, source)),
             }
         };
-        let seconds = OPEN_TIMEOUT.as_secs();
-        timeout(OPEN_TIMEOUT, attempt).await.unwrap_or_else(|_| {
-            Err(Self::failed(
-                pod,
-                SessionError::Lost(format!("no greeting within {seconds} s")),
-            ))
+        timeout(patience, attempt).await.unwrap_or_else(|_| {
+            Err(AgentError::Silent {
+                pod: pod.to_owned(),
+                after: patience,
+            })
         })
     }
 

@@ -91,19 +91,10 @@ pub(crate) async fn submit(
     submission: Option<Submission>,
     reporter: &dyn Reporter,
 ) -> Result<Option<Submitted>, JobError> {
-    let (cluster, pod) = retries.target();
     let mut syncing = Syncing::new(sources);
     let mut least = None;
     loop {
-        match try_submit(
-            cluster,
-            pod,
-            syncing.as_mut(),
-            submission.as_ref(),
-            reporter,
-        )
-        .await
-        {
+        match try_submit(&retries, syncing.as_mut(), submission.as_ref(), reporter).await {
             Ok(job) => return Ok(job),
             Err(JobError::Agent(error) | JobError::Sync(SyncError::Agent(error)))
                 if error.is_transient() =>
@@ -123,8 +114,7 @@ pub(crate) async fn submit(
 }
 
 async fn try_submit(
-    cluster: &Cluster,
-    pod: &str,
+    retries: &Retries<'_>,
     syncing: Option<&mut Syncing>,
     submission: Option<&Submission>,
     reporter: &dyn Reporter,
@@ -132,13 +122,13 @@ async fn try_submit(
     let connection = match syncing {
         Some(syncing) => {
             // The files are read while the stream is opened.
-            let opening = async { Ok(Connection::open(cluster, pod).await?) };
+            let opening = async { Ok(retries.open().await?) };
             let (connection, ()) = tokio::try_join!(opening, syncing.read(reporter))?;
             syncing.run(&connection, reporter).await?;
             connection
         }
         None if submission.is_none() => return Ok(None),
-        None => Connection::open(cluster, pod).await?,
+        None => retries.open().await?,
     };
     let Some(Submission(job)) = submission else {
         return Ok(None);
@@ -148,6 +138,6 @@ async fn try_submit(
             reporter.event(Event::JobSubmitted { job: job.id });
             Ok(Some(Submitted { job, connection }))
         }
-        _ => Err(Connection::failed(pod, SessionError::Unexpected).into()),
+        _ => Err(Connection::failed(connection.pod(), SessionError::Unexpected).into()),
     }
 }
