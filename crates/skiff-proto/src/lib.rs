@@ -3,6 +3,7 @@
 //! Pure data. Must not do IO: readers and writers turn bytes into frames with [`Decoder`] and
 //! [`Frame::encode`], and move the bytes themselves.
 
+mod docker;
 mod ending;
 mod exit;
 mod frame;
@@ -14,6 +15,7 @@ pub mod paths;
 mod stage;
 pub mod tree;
 
+pub use docker::{AddressPool, DOCKER_SETTINGS, DockerSettings, Storage};
 pub use ending::{Autostop, Ending, Farewell, Hook, HookEvent, Hooks, Left, WaitFor};
 pub use exit::ExitStatus;
 pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};

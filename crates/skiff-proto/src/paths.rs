@@ -22,12 +22,18 @@ pub const TEMPLATES: &str = "/skiff/sky_templates";
 pub const HOME: &str = "/skiff/home";
 /// The Docker daemon's unix socket.
 pub const DOCKER_SOCKET: &str = "/skiff/docker/docker.sock";
+/// The socket of a builder without privileges.
+pub const BUILDKIT_SOCKET: &str = "/skiff/docker/buildkitd.sock";
 /// The daemon's log, kept by the sidecar wrapper.
 pub const DOCKER_LOG: &str = "/skiff/docker/daemon.log";
 /// What the wrapper found and chose, as JSON.
 pub const DOCKER_REPORT: &str = "/skiff/docker/report.json";
 /// The daemon's own data.
 pub const DOCKER_DATA: &str = "/var/lib/docker";
+/// The data of a builder without privileges.
+pub const BUILDKIT_DATA: &str = "/home/user/.local/share/buildkit";
+/// The block device that a daemon's data lies on, where the pod has one for it.
+pub const DOCKER_DEVICE: &str = "/dev/skiff-docker";
 /// Command-line tools that the Docker sidecar copied, first on the task's `PATH`.
 pub const TOOLS_BIN: &str = "/skiff/tools/bin";
 /// Docker CLI plugins that the Docker sidecar copied.
