@@ -27,6 +27,7 @@ mod lent_home;
 mod mounts;
 mod network;
 mod overlay;
+pub(crate) mod settings;
 mod supervise;
 
 use daemon::Choices;
@@ -38,6 +39,12 @@ pub(crate) use lent_home::tell as tell_home;
 /// The wrapper cannot go on.
 #[derive(Debug, Error)]
 pub(crate) enum SidecarError {
+    /// What the sidecar is told makes no sense to it.
+    #[error(transparent)]
+    Settings(#[from] settings::SettingsError),
+    /// The networks of nested containers cannot be where they are wanted.
+    #[error(transparent)]
+    Pool(#[from] address_pool::PoolError),
     /// A shared folder cannot be prepared.
     #[error("cannot prepare {0}")]
     Folder(PathBuf, #[source] io::Error),
@@ -102,6 +109,8 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
 
 /// Makes everything ready that the daemon needs, and says in the report what was found and chosen.
 fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, SidecarError> {
+    let settings = settings::read()?;
+    let pools = address_pool::choose(&settings.address_pools)?;
     let question = daemon::find()?.ask()?;
     let tools = copy_tools(layout)?;
     state.cgroups = Some(cgroup_tree::divide()?);
@@ -111,18 +120,18 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Sideca
     let containerd = containerd::start(log.writer()?)?;
     let firewall = firewall::choose()?;
     state.iptables = Some(firewall.name().to_owned());
-    state.mtu = network::mtu();
+    state.mtu = settings.mtu.or_else(network::mtu);
     let mut daemon = question.answer()?;
     let has_containerd = containerd.is_some();
-    let pool = address_pool::choose();
     daemon.configure(
         layout,
         &Choices {
             mtu: state.mtu,
-            pool,
+            pools,
             firewall,
             has_containerd,
         },
+        &settings,
     );
     state.arguments = daemon.arguments().to_vec();
     daemon::remove_leftovers(layout);

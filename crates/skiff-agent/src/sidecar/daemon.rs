@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use skiff_proto::paths;
+use skiff_proto::{AddressPool, DockerSettings, paths};
 
 use super::firewall::Firewall;
 use super::{SidecarError, containerd};
@@ -14,6 +14,8 @@ use crate::layout::Layout;
 
 /// Its runtime state, which goes with the container.
 pub(super) const EXEC_ROOT: &str = "/run/docker";
+/// Where it listens for tools that know no unix socket: nobody outside of the pod gets there.
+const TCP_ADDRESS: &str = "127.0.0.1:2375";
 const PIDFILE: &str = "/run/docker.pid";
 /// How long containers have to end when the daemon does, in seconds.
 const SHUTDOWN_TIMEOUT: u32 = 5;
@@ -45,8 +47,8 @@ pub(super) struct Question {
 pub(super) struct Choices {
     /// The pod network's largest packet.
     pub(super) mtu: Option<u32>,
-    /// Where nested networks get their addresses.
-    pub(super) pool: Option<String>,
+    /// Where nested networks get their addresses; empty where the daemon's own choice will do.
+    pub(super) pools: Vec<AddressPool>,
     /// The flavour of iptables.
     pub(super) firewall: Firewall,
     /// Whether containerd runs already.
@@ -59,7 +61,12 @@ impl Daemon {
     }
 
     /// Decides the arguments.
-    pub(super) fn configure(&mut self, layout: &Layout, choices: &Choices) {
+    pub(super) fn configure(
+        &mut self,
+        layout: &Layout,
+        choices: &Choices,
+        settings: &DockerSettings,
+    ) {
         let socket = layout.at(paths::DOCKER_SOCKET);
         self.arguments = vec![
             format!("--host=unix://{}", socket.display()),
@@ -83,10 +90,11 @@ impl Daemon {
                 ));
             }
         }
-        if let Some(pool) = &choices.pool {
-            self.arguments
-                .push(format!("--default-address-pool={pool}"));
-        }
+        self.arguments.extend(choices.pools.iter().map(|pool| {
+            let AddressPool { base, size } = pool;
+            format!("--default-address-pool=base={base},size={size}")
+        }));
+        self.arguments.extend(configured(settings));
         self.path = choices.firewall.search_path(&search_path());
     }
 
@@ -142,6 +150,22 @@ impl Question {
     }
 }
 
+/// What the configuration adds. The builder within the daemon asks the same registries.
+fn configured(settings: &DockerSettings) -> Vec<String> {
+    let mirrors = settings.registry_mirrors.iter();
+    let mut arguments: Vec<String> = mirrors
+        .map(|mirror| format!("--registry-mirror={mirror}"))
+        .collect();
+    let insecure = settings.insecure_registries.iter();
+    arguments.extend(insecure.map(|registry| format!("--insecure-registry={registry}")));
+    if settings.expose_tcp {
+        arguments.push(format!("--host=tcp://{TCP_ADDRESS}"));
+        // Said like this the daemon does not wait 15 seconds for somebody to think better of it.
+        arguments.push("--tls=false".to_owned());
+    }
+    arguments
+}
+
 /// Removes what an earlier daemon in this pod left and a new one would stumble over. That something is
 /// not there is the usual case; what cannot be removed, the daemon itself complains about.
 pub(super) fn remove_leftovers(layout: &Layout) {
@@ -171,4 +195,36 @@ fn search_path() -> OsString {
     std::env::var_os("PATH")
         .filter(|path| !path.is_empty())
         .unwrap_or_else(|| USUAL_PATH.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use skiff_proto::DockerSettings;
+
+    use super::configured;
+
+    #[test]
+    fn nothing_configured_adds_nothing() {
+        assert_eq!(configured(&DockerSettings::default()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn registries_and_the_local_port_are_the_daemons_arguments() {
+        let settings = DockerSettings {
+            registry_mirrors: vec!["http://mirror:5000".into()],
+            insecure_registries: vec!["10.0.0.0/8".into(), "plain:5000".into()],
+            expose_tcp: true,
+            ..DockerSettings::default()
+        };
+        assert_eq!(
+            configured(&settings),
+            [
+                "--registry-mirror=http://mirror:5000",
+                "--insecure-registry=10.0.0.0/8",
+                "--insecure-registry=plain:5000",
+                "--host=tcp://127.0.0.1:2375",
+                "--tls=false",
+            ]
+        );
+    }
 }
