@@ -24,6 +24,10 @@ pub const LAUNCHING: &str = "skiff.dev/launching";
 pub const SPEC_HASH: &str = "skiff.dev/spec-hash";
 /// Annotation of the owner: when the cluster ends by itself, as JSON.
 pub const AUTOSTOP: &str = "skiff.dev/autostop";
+/// The volume that a claim is: its name.
+pub const VOLUME: &str = "skiff.dev/volume";
+/// `SkyPilot`'s label of a claim: the name of the volume that it is.
+pub const SKYPILOT_VOLUME: &str = "skypilot-name";
 /// Type of the owner Secret.
 pub const OWNER_TYPE: &str = "skiff.dev/cluster";
 /// Key of the record within the owner Secret.

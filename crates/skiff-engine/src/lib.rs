@@ -28,6 +28,7 @@ mod status;
 mod stop;
 mod submissions;
 mod sync;
+mod volumes;
 
 pub use autostop::{AutostopError, autostop};
 pub use clock::now;
@@ -50,6 +51,7 @@ pub use ssh::{SshAccess, SshError, ssh_access, ssh_bridge};
 pub use status::{ClusterState, ClusterStatus, NodeStatus, running_clusters, status};
 pub use stop::{StopError, start, stop};
 pub use sync::{GitError, Machine, SyncError};
+pub use volumes::{Phase, VolumeClaim, VolumeLookup, find_volume};
 
 /// An agent executable that this build of Skiff can deliver.
 #[derive(Clone, Debug)]

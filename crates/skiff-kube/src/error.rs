@@ -87,6 +87,11 @@ impl ApiError {
         matches!(self.cause, ApiCause::Conflict(_))
     }
 
+    /// Whether the user has not the right.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self.cause, ApiCause::Forbidden(_))
+    }
+
     /// Whether the server gave no answer at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.cause, ApiCause::Unreachable { .. })

@@ -10,6 +10,7 @@ mod facts;
 mod objects;
 mod patience;
 mod pod_state;
+mod storage;
 mod watch;
 
 pub use context::{Cluster, ContextError, Selection};
