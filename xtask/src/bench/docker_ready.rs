@@ -1,4 +1,4 @@
-//! What Docker adds to the start of a task.
+//! How long Docker takes to answer once the task's container has started, beside the same pod without it.
 
 use anyhow::Result;
 
@@ -6,26 +6,49 @@ use super::Bench;
 use super::lab::Lab;
 use super::measurement::Target;
 
-const WITH_DOCKER: &str = "bench-docker";
-const PLAIN: &str = "bench-plain";
+/// Prints how long ago the container's first process was started.
+const AGE_OF_CONTAINER: &str = "awk '{ sub(/.*[)] /, \"\"); split($0, field, \" \"); getline up < \"/proc/uptime\"; \
+     printf \"measured-%d=%.2f\\n\", 42, up - field[20] / 100 }' /proc/1/stat";
 
-#[derive(Default)]
+/// One mode against none.
 pub(super) struct DockerReady {
+    name: &'static str,
+    /// The value of `enable_docker`.
+    mode: &'static str,
+    /// What succeeds once the mode's daemon answers.
+    question: &'static str,
     with_docker: String,
     plain: String,
 }
 
+impl DockerReady {
+    /// A daemon.
+    pub(super) fn of_daemon() -> Self {
+        Self {
+            name: "docker_ready",
+            mode: "ALL",
+            question: "docker version > /dev/null || exit 1",
+            with_docker: String::new(),
+            plain: String::new(),
+        }
+    }
+
+    fn cluster(&self) -> String {
+        format!("bench-{}", self.mode.to_lowercase())
+    }
+}
+
 impl Bench for DockerReady {
     fn name(&self) -> &'static str {
-        "docker_ready"
+        self.name
     }
 
     fn about(&self) -> &'static str {
-        "`skiff launch` to an answer of the task's Docker, beside the same task without Docker"
+        "start of the task's container to an answer of its Docker, beside the same task without Docker"
     }
 
     fn target(&self) -> Target {
-        Target::OverReference(1.5)
+        Target::OverReference(1.0)
     }
 
     fn runs(&self) -> usize {
@@ -34,23 +57,24 @@ impl Bench for DockerReady {
 
     fn prepare(&mut self, lab: &mut Lab) -> Result<()> {
         lab.cluster_up()?;
-        self.with_docker = lab.task(WITH_DOCKER, true, "docker version > /dev/null || exit 1")?;
-        self.plain = lab.task(PLAIN, false, "true")?;
+        let asked = format!("{}\n{AGE_OF_CONTAINER}", self.question);
+        self.with_docker = lab.task_with(&self.cluster(), self.mode, &asked)?;
+        self.plain = lab.task_with("bench-plain", "false", AGE_OF_CONTAINER)?;
         self.value(lab)?;
         self.reference(lab).map(drop)
     }
 
     fn value(&mut self, lab: &mut Lab) -> Result<f64> {
-        launch(lab, WITH_DOCKER, &self.with_docker)
+        launch(lab, &self.cluster(), &self.with_docker)
     }
 
     fn reference(&mut self, lab: &mut Lab) -> Result<Option<f64>> {
-        launch(lab, PLAIN, &self.plain).map(Some)
+        launch(lab, "bench-plain", &self.plain).map(Some)
     }
 }
 
 fn launch(lab: &Lab, cluster: &str, task: &str) -> Result<f64> {
-    let seconds = lab.time_skiff_to_marker(&["launch", "-y", "-c", cluster, task])?;
+    let seconds = lab.told(&["launch", "-y", "-c", cluster, task])?;
     lab.run_skiff(&["down", "-y", cluster])?;
     Ok(seconds)
 }

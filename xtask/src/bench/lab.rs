@@ -21,6 +21,13 @@ const MARKER: &str = "measured-42";
 /// The same line as a command: the text of the command must not be taken for its output.
 const PRINT_MARKER: &str = "echo measured-$((40 + 2))";
 
+/// How a command ended that may have failed.
+pub(super) struct Said {
+    pub(super) succeeded: bool,
+    /// All that it wrote.
+    pub(super) text: String,
+}
+
 /// What the measurements share.
 pub(super) struct Lab<'p> {
     project: &'p Project,
@@ -83,10 +90,17 @@ impl<'p> Lab<'p> {
 
     /// Writes a task that takes little of a node and prints the marker; `run` comes before that.
     pub(super) fn task(&self, name: &str, docker: bool, run: &str) -> Result<String> {
+        let docker = if docker { "true" } else { "false" };
+        self.task_with(name, docker, &format!("{run}\n{PRINT_MARKER}"))
+    }
+
+    /// Writes a task that takes little of a node, with this value of `enable_docker`.
+    pub(super) fn task_with(&self, name: &str, docker: &str, run: &str) -> Result<String> {
+        let run = run.replace('\n', "\n  ");
         let text = format!(
             "name: {name}\nresources:\n  cpus: 0.1\n  memory: 0.5\n\
              config:\n  kubernetes:\n    enable_docker: {docker}\n\
-             run: |\n  {run}\n  {PRINT_MARKER}\n"
+             run: |\n  {run}\n"
         );
         self.write(&format!("{name}.yaml"), &text)
     }
@@ -141,6 +155,34 @@ impl<'p> Lab<'p> {
         Ok(found.as_secs_f64())
     }
 
+    /// The number that a `skiff` command prints behind the marker and an equals sign.
+    pub(super) fn told(&self, words: &[&str]) -> Result<f64> {
+        let log = fs::File::create(self.log()?).context("cannot write the log")?;
+        let mut command = self.skiff.command(words);
+        command.stdin(Stdio::null()).stderr(log);
+        let mut told = None;
+        let status = command::lines(&mut command, |line| {
+            told = told.or_else(|| number_behind_marker(line));
+        })?;
+        command::succeeded(&command, status).with_context(|| format!("see {}", self.log_name()))?;
+        told.with_context(|| format!("`{}` printed no number", command::name(&command)))
+    }
+
+    /// Runs a `skiff` command to its end, whatever that is.
+    pub(super) fn said(&self, words: &[&str]) -> Result<Said> {
+        let mut command = self.skiff.command(words);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start `{}`", command::name(&command)))?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        Ok(Said {
+            succeeded: output.status.success(),
+            text,
+        })
+    }
+
     /// A `kubectl` for the cluster.
     pub(super) fn kubectl(&self, words: &[&str]) -> Command {
         let mut command = Command::new("kubectl");
@@ -178,11 +220,23 @@ impl<'p> Lab<'p> {
         Ok(folder)
     }
 
+    /// Makes an empty folder for files of root and gives its path.
+    pub(super) fn root_tree(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder()?.join(name);
+        command::shown(command::as_root("rm").arg("-rf").arg(&folder))?;
+        self.tree(name)
+    }
+
     /// Launches a small idle cluster of pods unless it is there; returns the name of its pod.
     pub(super) fn idle_pod(&mut self, name: &str) -> Result<String> {
         self.cluster_up()?;
         let task = self.task(name, false, "true")?;
         self.run_skiff(&["launch", "-y", "-c", name, &task])?;
+        self.pod(name)
+    }
+
+    /// The name of the first pod of a cluster that is up.
+    pub(super) fn pod(&self, name: &str) -> Result<String> {
         let mut list = self.kubectl(&["get", "pods", "-o", "name", "-l", "skiff.dev/rank=0"]);
         let pods = command::captured(&mut list)?;
         // A pod is called after its cluster, whose name ends with the user's hash.
@@ -194,7 +248,12 @@ impl<'p> Lab<'p> {
 
     /// What the agent of a pod has of memory, in MiB, by a line of its status: `VmRSS:` now, `VmHWM:` at most.
     pub(super) fn agent_memory(&self, pod: &str, line: &str) -> Result<f64> {
-        let words = ["exec", pod, "-c", "task", "--", "cat", "/proc/1/status"];
+        self.memory(pod, "task", line)
+    }
+
+    /// The same of the agent in any container of the pod.
+    pub(super) fn memory(&self, pod: &str, container: &str, line: &str) -> Result<f64> {
+        let words = ["exec", pod, "-c", container, "--", "cat", "/proc/1/status"];
         let status = command::captured(&mut self.kubectl(&words))?;
         let kibibytes = kibibytes(&status, line);
         let kibibytes = kibibytes.with_context(|| format!("the agent's status has no {line}"))?;
@@ -271,9 +330,25 @@ fn kibibytes(status: &str, line: &str) -> Option<u32> {
     value.split_whitespace().next()?.parse().ok()
 }
 
+/// A number that a line has behind the marker and an equals sign.
+pub(super) fn number_behind_marker(line: &str) -> Option<f64> {
+    let (_, rest) = line.split_once(MARKER)?;
+    rest.strip_prefix('=')?.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::kibibytes;
+    use super::{kibibytes, number_behind_marker};
+
+    #[test]
+    fn a_number_is_found_behind_the_marker() {
+        assert_eq!(
+            number_behind_marker("(a, pid=7) measured-42=1.25"),
+            Some(1.25)
+        );
+        assert_eq!(number_behind_marker("(a, pid=7) measured-42"), None);
+        assert_eq!(number_behind_marker("echo measured-$((40 + 2))=7"), None);
+    }
 
     #[test]
     fn the_resident_size_is_found_in_the_status() {

@@ -4,7 +4,13 @@
 
 mod agent_rss;
 mod agent_size;
+mod build_context;
+mod cache_second_build;
 mod compile_1000;
+mod docker_build;
+mod docker_launch;
+mod docker_limit;
+mod docker_overhead;
 mod docker_ready;
 mod exec;
 mod gang_start;
@@ -13,6 +19,7 @@ mod launch;
 mod local_up;
 mod log_follow;
 mod measurement;
+mod node_daemon;
 mod queue_1000;
 mod scp;
 mod ssh_prompt;
@@ -92,7 +99,12 @@ fn all() -> Vec<Box<dyn Bench>> {
         Box::new(launch::Launch::default()),
         Box::new(exec::Exec::default()),
         Box::new(status::Status),
-        Box::new(docker_ready::DockerReady::default()),
+        Box::new(docker_launch::DockerLaunch::default()),
+        Box::new(docker_ready::DockerReady::of_daemon()),
+        Box::new(docker_overhead::DockerOverhead::default()),
+        Box::new(docker_build::DockerBuild::default()),
+        Box::new(cache_second_build::CacheSecondBuild::default()),
+        Box::new(docker_limit::DockerLimit::default()),
         Box::new(agent_rss::AgentRss::default()),
         Box::new(queue_1000::Queue1000::default()),
         Box::new(queue_1000::Queue1000Table::default()),
