@@ -24,6 +24,18 @@ pub(crate) fn stamp(unix_ms: u64) -> String {
     )
 }
 
+/// `2024-01-31 23:59:59 UTC`.
+pub(crate) fn date_and_time(unix_ms: u64) -> String {
+    let (year, month, day) = civil(unix_ms / 86_400_000);
+    let seconds = unix_ms % 86_400_000 / 1000;
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+    )
+}
+
 /// The Gregorian date so many days after 1970-01-01 (Howard Hinnant's algorithm).
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
@@ -44,12 +56,13 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::stamp;
+    use super::{date_and_time, stamp};
 
     #[test]
     fn stamps_are_calendar_dates() {
         assert_eq!(stamp(0), "1970-01-01-00-00-00-000000");
         assert_eq!(stamp(951_868_799_123), "2000-02-29-23-59-59-123000");
         assert_eq!(stamp(1_704_067_200_000), "2024-01-01-00-00-00-000000");
+        assert_eq!(date_and_time(951_868_799_123), "2000-02-29 23:59:59 UTC");
     }
 }

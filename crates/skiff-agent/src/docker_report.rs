@@ -32,9 +32,12 @@ pub(crate) struct DockerReport {
     /// How the container's control groups were made ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cgroups: Option<String>,
-    /// What the daemon's data lies on, and whether it can be an overlay's upper layer.
+    /// What the daemon's data lies on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) storage: Option<String>,
+    /// Where else it might have lain, and why it does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tried: Vec<String>,
     /// What came of copying the command-line tools, where the wrapper did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tools: Option<String>,

@@ -22,12 +22,15 @@ mod cgroup_tree;
 mod containerd;
 mod daemon;
 mod daemon_log;
+pub(crate) mod data_lock;
+pub(crate) mod file_system;
 mod firewall;
 mod lent_home;
 mod mounts;
 mod network;
 mod overlay;
 pub(crate) mod settings;
+mod storage;
 mod supervise;
 
 use daemon::Choices;
@@ -56,7 +59,7 @@ pub(crate) enum SidecarError {
     Daemon(PathBuf, #[source] io::Error),
     /// The daemon's data cannot lie where it would.
     #[error(transparent)]
-    Storage(#[from] overlay::OverlayError),
+    Storage(#[from] storage::StorageError),
     /// No network for containers.
     #[error(transparent)]
     Firewall(#[from] firewall::FirewallError),
@@ -110,12 +113,15 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
 /// Makes everything ready that the daemon needs, and says in the report what was found and chosen.
 fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, SidecarError> {
     let settings = settings::read()?;
+    let memory = storage::memory_limit();
     let pools = address_pool::choose(&settings.address_pools)?;
     let question = daemon::find()?.ask()?;
     let tools = copy_tools(layout)?;
     state.cgroups = Some(cgroup_tree::divide()?);
     mounts::complete();
-    state.storage = Some(overlay::test(Path::new(paths::DOCKER_DATA))?);
+    let storage = storage::find(layout, &settings, memory)?;
+    state.storage = Some(storage.chosen.clone());
+    state.tried.clone_from(&storage.tried);
     let log = Log::begin(layout)?;
     let containerd = containerd::start(log.writer()?)?;
     let firewall = firewall::choose()?;
@@ -130,6 +136,7 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Sideca
             pools,
             firewall,
             has_containerd,
+            storage_driver: storage.driver,
         },
         &settings,
     );
@@ -140,6 +147,7 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Sideca
         tools,
         containerd,
         log,
+        storage,
     })
 }
 

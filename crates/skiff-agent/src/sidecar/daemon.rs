@@ -53,6 +53,8 @@ pub(super) struct Choices {
     pub(super) firewall: Firewall,
     /// Whether containerd runs already.
     pub(super) has_containerd: bool,
+    /// The storage driver, where its own choice would not do.
+    pub(super) storage_driver: Option<&'static str>,
 }
 
 impl Daemon {
@@ -79,6 +81,9 @@ impl Daemon {
         if choices.has_containerd {
             self.arguments
                 .push(format!("--containerd={}", containerd::socket().display()));
+        }
+        if let Some(driver) = choices.storage_driver {
+            self.arguments.push(format!("--storage-driver={driver}"));
         }
         if let Some(mtu) = choices.mtu {
             self.arguments.push(format!("--mtu={mtu}"));

@@ -1,62 +1,56 @@
 //! Whether a folder can be the upper layer of an overlay, found out by making one: two layers, with a
-//! file and a folder that the upper one hides. The name of a file system tells less.
+//! file and a folder that the upper one hides, and the attributes that Docker writes. The name of a file
+//! system tells less.
 
 use std::ffi::CString;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{XattrFlags, getxattr, setxattr};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use thiserror::Error;
 
-/// The daemon's data cannot lie there.
-#[derive(Debug, Error)]
-pub(crate) enum OverlayError {
-    /// The folder itself cannot be used.
-    #[error("cannot write to {0}, where Docker's data belongs")]
-    Write(PathBuf, #[source] io::Error),
-    /// The kernel refuses the overlay or what Docker does in it.
-    #[error(
-        "{dir} is on {kind}, which cannot hold Docker's layers ({what} failed); it needs a volume on a \
-             local disk"
-    )]
-    Refused {
-        /// The folder.
-        dir: PathBuf,
-        /// The kind of its file system.
-        kind: String,
-        /// What was tried.
-        what: &'static str,
-        /// What the kernel said.
-        #[source]
-        source: io::Error,
-    },
+/// What the kernel refused of what Docker does with layers.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What was tried.
+    what: &'static str,
+    /// What the kernel said.
+    error: io::Error,
 }
 
-/// Tests the folder; gives what it lies on, for the report.
-pub(super) fn test(dir: &Path) -> Result<String, OverlayError> {
-    let kind = kind(dir);
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.error)
+    }
+}
+
+/// Tests the folder.
+pub(super) fn test(dir: &Path) -> Result<(), Refusal> {
     let probe = Probe {
         base: dir.join(".skiff-overlay-test"),
     };
     probe.clear();
-    probe
+    let result = probe
         .lay_out()
-        .map_err(|error| OverlayError::Write(dir.to_owned(), error))?;
-    let result = probe.run();
+        .map_err(refused("it cannot be written to"))
+        .and_then(|()| probe.run());
     probe.clear();
-    let refused = |(what, source)| OverlayError::Refused {
-        dir: dir.to_owned(),
-        kind: kind.clone(),
-        what,
-        source,
-    };
-    result.map_err(refused)?;
-    Ok(format!("{kind}, takes overlays"))
+    result
 }
 
-/// What was tried, and why it failed.
-type Failure = (&'static str, io::Error);
+fn refused(what: &'static str) -> impl Fn(io::Error) -> Refusal {
+    move |error| Refusal { what, error }
+}
+
+/// An attribute that only overlays and their owner see: where overlays keep their own notes.
+const TRUSTED: (&str, &[u8]) = ("trusted.skiff", b"x");
+/// The right to open low ports, as files in images have it: `ping` and web servers.
+const CAPABILITY: (&str, &[u8]) = (
+    "security.capability",
+    &[1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+);
 
 struct Probe {
     base: PathBuf,
@@ -72,35 +66,40 @@ impl Probe {
             fs::create_dir_all(self.at(folder))?;
         }
         fs::write(self.at("low/gone"), b"x")?;
+        fs::write(self.at("low/kept"), b"x")?;
         fs::write(self.at("low/hidden/old"), b"x")
     }
 
-    fn run(&self) -> Result<(), Failure> {
+    fn run(&self) -> Result<(), Refusal> {
         let merged = self.at("merged");
+        set(&self.at("mid"), TRUSTED).map_err(refused("the attribute trusted.* failed"))?;
         self.mount(&["low"], "mid", "mid-work")
-            .map_err(|error| ("an overlay mount", error))?;
+            .map_err(refused("an overlay cannot be mounted"))?;
         let hidden = (|| {
             fs::remove_file(merged.join("gone"))?;
             fs::remove_dir_all(merged.join("hidden"))?;
             fs::create_dir(merged.join("hidden"))?;
             fs::write(merged.join("hidden/new"), b"x")
         })();
+        let given = set(&merged.join("kept"), CAPABILITY);
         self.unmount();
-        hidden.map_err(|error| ("hiding a lower layer's files", error))?;
+        hidden.map_err(refused("a layer cannot hide the files of a lower one"))?;
+        given.map_err(refused("the attribute security.capability failed"))?;
 
         self.mount(&["mid", "low"], "top", "top-work")
-            .map_err(|error| ("a second layer", error))?;
+            .map_err(refused("a second layer cannot be mounted"))?;
         let seen = (|| {
             fs::write(merged.join("written"), b"x")?;
             let hides = !merged.join("gone").exists()
                 && !merged.join("hidden/old").exists()
                 && merged.join("hidden/new").exists();
-            hides
-                .then_some(())
-                .ok_or_else(|| io::Error::other("the hidden files are still there"))
+            if !hides {
+                return Err(io::Error::other("the hidden files are still there"));
+            }
+            is_set(&merged.join("kept"), CAPABILITY)
         })();
         self.unmount();
-        seen.map_err(|error| ("reading through layers", error))
+        seen.map_err(refused("layers cannot be read through"))
     }
 
     fn mount(&self, lower: &[&str], upper: &str, work: &str) -> io::Result<()> {
@@ -137,23 +136,15 @@ impl Probe {
     }
 }
 
-/// The kind of file system, in words.
-fn kind(dir: &Path) -> String {
-    let Ok(found) = rustix::fs::statfs(dir) else {
-        return "an unknown file system".to_owned();
-    };
-    let name = match u64::try_from(found.f_type).unwrap_or_default() {
-        0xef53 => "ext4",
-        0x5846_5342 => "xfs",
-        0x9123_683e => "btrfs",
-        0x0102_1994 => "tmpfs",
-        0x794c_7630 => "overlayfs",
-        0x6969 => "NFS",
-        0x6573_5546 => "FUSE",
-        0x0102_1997 => "9p",
-        0xff53_4d42 => "CIFS",
-        0x2fc1_2fc1 => "zfs",
-        other => return format!("a file system of type {other:#x}"),
-    };
-    name.to_owned()
+fn set(path: &Path, (name, value): (&str, &[u8])) -> io::Result<()> {
+    Ok(setxattr(path, name, value, XattrFlags::empty())?)
+}
+
+fn is_set(path: &Path, (name, value): (&str, &[u8])) -> io::Result<()> {
+    let mut found = [0; 32];
+    let length = getxattr(path, name, &mut found[..])?;
+    if found.get(..length) == Some(value) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("the attribute {name} is lost")))
 }

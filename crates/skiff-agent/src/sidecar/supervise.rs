@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::containerd::Containerd;
 use super::daemon::Daemon;
 use super::daemon_log::Log;
+use super::storage::Storage;
 use super::{SidecarError, lent_home, write};
 use crate::docker_report::{DockerReport, Phase};
 use crate::layout::Layout;
@@ -46,6 +47,8 @@ pub(super) struct Prepared {
     pub(super) containerd: Option<Containerd>,
     /// The log of both.
     pub(super) log: Log,
+    /// Where the data lies, and the right to it.
+    pub(super) storage: Storage,
 }
 
 /// Starts the daemon and stays until it has ended.
@@ -68,6 +71,7 @@ pub(super) fn supervise(
             tools,
             containerd,
             log,
+            storage: _storage,
         } = prepared;
         // Registered before the reaper has had its first turn.
         let containerd_pid = containerd
