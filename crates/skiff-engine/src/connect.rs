@@ -14,7 +14,7 @@ pub(crate) const CONTAINER: &str = "task";
 /// The agent's own client end in the pod.
 const CONNECT: &[&str] = &["/skiff/bin/task", "connect"];
 /// Time for the stream to be opened and greeted, at the first try.
-pub(crate) const GREETING: Duration = Duration::from_secs(20);
+pub(crate) const GREETING: Duration = Duration::from_secs(30);
 
 /// Why the agent could not be spoken to.
 #[derive(Debug, Error)]

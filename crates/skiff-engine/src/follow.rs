@@ -21,7 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest that the agent may take to answer.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(80);
+const LONGEST_PATIENCE: Duration = Duration::from_mins(2);
 /// Events that tell why a pod had to go.
 pub(crate) const ENDS: &[&str] = &[
     "Evicted",
