@@ -81,9 +81,10 @@ pub(crate) struct Containers {
 
 /// What the daemon says of a container.
 #[derive(Debug, Deserialize)]
-struct Container {
+pub(crate) struct Container {
+    /// What it is called by.
     #[serde(rename = "Id")]
-    id: String,
+    pub(crate) id: String,
 }
 
 impl Containers {
@@ -147,7 +148,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// Asks the daemon; gives the body of its answer. A container that has ended already is no failure.
-async fn ask(socket: PathBuf, method: &str, path: &str) -> io::Result<Vec<u8>> {
+pub(crate) async fn ask(socket: PathBuf, method: &str, path: &str) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket).await?;
     // The older version, as its answers are not in chunks and end with the connection.
     let request = format!("{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n\r\n");

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use skiff_proto::paths;
+use skiff_proto::{DiskUse, DockerFacts, paths};
 
 use crate::layout::Layout;
 
@@ -38,6 +38,12 @@ pub(crate) struct DockerReport {
     /// Where else it might have lain, and why it does not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tried: Vec<String>,
+    /// How the daemon stores layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) driver: Option<String>,
+    /// How much of its room the data takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) disk: Option<DiskUse>,
     /// What came of copying the command-line tools, where the wrapper did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tools: Option<String>,
@@ -67,6 +73,16 @@ impl DockerReport {
     /// The report that is there, if any.
     pub(crate) fn read(layout: &Layout) -> Option<Self> {
         serde_json::from_slice(&fs::read(layout.at(paths::DOCKER_REPORT)).ok()?).ok()
+    }
+
+    /// What users are told of it.
+    pub(crate) fn facts(self) -> DockerFacts {
+        DockerFacts {
+            storage: self.storage,
+            tried: self.tried,
+            driver: self.driver,
+            disk: self.disk,
+        }
     }
 
     /// Replaces the report.

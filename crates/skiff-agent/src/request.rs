@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connection::{Gone, Peer, Reply, Upload};
+use crate::docker_report::DockerReport;
 use crate::idle::Kept;
 use crate::keeper::{Command, JobHandle};
 use crate::log_stream::{self, Wanted};
@@ -55,7 +56,9 @@ pub(crate) async fn start(
         Request::Cancel { jobs } => cancel(jobs, reply, service).await,
         Request::Docker => {
             let state: DockerState = service.docker.borrow().clone();
-            answer(reply, Ok(Response::Docker { state }))
+            let report = DockerReport::read(&service.layout);
+            let facts = report.map(DockerReport::facts).map(Box::new);
+            answer(reply, Ok(Response::Docker { state, facts }))
         }
         Request::Nodes { addresses } => {
             let learnt = service.nodes.learn(&addresses);

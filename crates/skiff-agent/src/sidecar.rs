@@ -23,6 +23,7 @@ mod containerd;
 mod daemon;
 mod daemon_log;
 pub(crate) mod data_lock;
+mod disk;
 pub(crate) mod file_system;
 mod firewall;
 mod lent_home;
@@ -32,6 +33,7 @@ mod overlay;
 pub(crate) mod settings;
 mod storage;
 mod supervise;
+mod upkeep;
 
 use daemon::Choices;
 use daemon_log::Log;
@@ -60,6 +62,12 @@ pub(crate) enum SidecarError {
     /// The daemon's data cannot lie where it would.
     #[error(transparent)]
     Storage(#[from] storage::StorageError),
+    /// The daemon copies whole images, and nobody has allowed it.
+    #[error(
+        "Docker stores with the driver {0}, which copies whole images: an earlier daemon's data on the volume \
+         may be of that kind; empty the volume, or allow it with `allow_slow_storage: true`"
+    )]
+    SlowDriver(String),
     /// No network for containers.
     #[error(transparent)]
     Firewall(#[from] firewall::FirewallError),

@@ -10,6 +10,7 @@ use skiff_proto::{Autostop, WaitFor, node_name};
 
 use crate::User;
 use crate::cluster::{SkiffCluster, list, selector};
+use crate::docker::NodeDocker;
 use crate::leftovers::{left_idle, taken_down};
 use crate::provision::CONTAINERS;
 
@@ -70,6 +71,9 @@ pub struct NodeStatus {
     pub ip: Option<String>,
     /// The node of Kubernetes that it runs on.
     pub node: Option<String>,
+    /// What is known of Docker there, once it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker: Option<NodeDocker>,
     /// Whether there is nothing of it, or what has ended by itself.
     #[serde(skip)]
     ended: bool,
@@ -183,6 +187,7 @@ fn judge_node(id: &str, rank: u32, pod: Option<&Pod>) -> NodeStatus {
         reason,
         ip: pod.and_then(|pod| pod.status.as_ref()?.pod_ip.clone()),
         node: pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()),
+        docker: None,
         ended,
     }
 }

@@ -63,6 +63,33 @@ pub struct AddressPool {
     pub size: u8,
 }
 
+/// What users are told of a daemon or builder beside its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DockerFacts {
+    /// What its data lies on, in words.
+    #[serde(skip_serializing_if = "is_default")]
+    pub storage: Option<String>,
+    /// Where else it might have lain, and why it does not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tried: Vec<String>,
+    /// How it stores layers: `overlay2`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub driver: Option<String>,
+    /// How much of its room the data takes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub disk: Option<DiskUse>,
+}
+
+/// Room and what is taken of it, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskUse {
+    /// What is used.
+    pub used: u64,
+    /// What may be used.
+    pub size: u64,
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -15,7 +15,7 @@ pub mod paths;
 mod stage;
 pub mod tree;
 
-pub use docker::{AddressPool, DOCKER_SETTINGS, DockerSettings, Storage};
+pub use docker::{AddressPool, DOCKER_SETTINGS, DiskUse, DockerFacts, DockerSettings, Storage};
 pub use ending::{Autostop, Ending, Farewell, Hook, HookEvent, Hooks, Left, WaitFor};
 pub use exit::ExitStatus;
 pub use frame::{Decoder, Frame, FrameError, MAX_FRAME};

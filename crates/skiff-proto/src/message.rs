@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::tree::SyncRoot;
 use crate::{
-    Autostop, Ending, HookEvent, JobId, JobRecord, JobSpec, OwnerAccess, StageEnd, StageOrder,
+    Autostop, DockerFacts, Ending, HookEvent, JobId, JobRecord, JobSpec, OwnerAccess, StageEnd,
+    StageOrder,
 };
 
 /// The first frame of each side.
@@ -206,6 +207,9 @@ pub enum Response {
     Docker {
         /// The state.
         state: DockerState,
+        /// What its sidecar found and chose; None where it has not begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<DockerFacts>>,
     },
     /// What goes on at a node.
     Activity {

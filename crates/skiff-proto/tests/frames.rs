@@ -5,9 +5,9 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use skiff_proto::tree::SyncRoot;
 use skiff_proto::{
-    Autostop, Decoder, DockerState, Ending, Fault, FaultKind, Frame, FrameError, Hello, HookEvent,
-    JobRecord, JobSpec, JobStatus, LogFile, LogPart, LogSource, MAX_FRAME, OwnerAccess, Request,
-    Response, StageEnd, StageKind, StageOrder, WaitFor,
+    Autostop, Decoder, DiskUse, DockerFacts, DockerState, Ending, Fault, FaultKind, Frame,
+    FrameError, Hello, HookEvent, JobRecord, JobSpec, JobStatus, LogFile, LogPart, LogSource,
+    MAX_FRAME, OwnerAccess, Request, Response, StageEnd, StageKind, StageOrder, WaitFor,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -186,6 +186,19 @@ fn autostop() -> impl Strategy<Value = Autostop> {
     })
 }
 
+fn facts() -> impl Strategy<Value = Box<DockerFacts>> {
+    let disk = (any::<u64>(), any::<u64>()).prop_map(|(used, size)| DiskUse { used, size });
+    let texts = (option::of(text()), vec(text(), 0..3), option::of(text()));
+    (texts, option::of(disk)).prop_map(|((storage, tried, driver), disk)| {
+        Box::new(DockerFacts {
+            storage,
+            tried,
+            driver,
+            disk,
+        })
+    })
+}
+
 fn response() -> impl Strategy<Value = Response> {
     let kind = prop_oneof![
         Just(FaultKind::Unsupported),
@@ -218,7 +231,7 @@ fn response() -> impl Strategy<Value = Response> {
             }
         }),
         vec(record(), 0..3).prop_map(|jobs| Response::Jobs { jobs }),
-        state.prop_map(|state| Response::Docker { state }),
+        (state, option::of(facts())).prop_map(|(state, facts)| Response::Docker { state, facts }),
         (any::<u64>(), option::of(any::<u64>()))
             .prop_map(|(sessions, quiet_ms)| Response::Activity { sessions, quiet_ms }),
         any::<u32>().prop_map(|pid| Response::StageStarted { pid }),

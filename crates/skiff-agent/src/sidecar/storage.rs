@@ -78,6 +78,10 @@ pub(super) struct Storage {
     pub(super) driver: Option<&'static str>,
     /// How much may lie there where that is less than all of the disk.
     pub(super) share: Option<u64>,
+    /// Whether drivers that copy whole images are allowed.
+    pub(super) may_be_slow: bool,
+    /// Whether a daemon of another pod may have left things in it.
+    pub(super) is_inherited: bool,
     /// Nobody else has the data as long as these live.
     _locks: Vec<DataLock>,
 }
@@ -147,7 +151,12 @@ pub(super) fn find(
         holder: &holder,
         is_over: &|| layout.at(paths::LEAVE_MARKER).exists(),
     };
-    ladder.climb()
+    let mut storage = ladder.climb()?;
+    storage.may_be_slow = settings.allow_slow_storage;
+    // Once a daemon has run in this pod, its log is there, and what is in the data is this pod's.
+    storage.is_inherited =
+        settings.cache_holder.is_some() && !layout.at(paths::DOCKER_LOG).exists();
+    Ok(storage)
 }
 
 impl Ladder<'_> {
@@ -279,6 +288,8 @@ impl Place {
             tried,
             driver: self.driver,
             share: self.share,
+            may_be_slow: false,
+            is_inherited: false,
             _locks: [lock].into_iter().chain(self.lock).collect(),
         }
     }

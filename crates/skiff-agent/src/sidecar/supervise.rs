@@ -13,8 +13,9 @@ use super::containerd::Containerd;
 use super::daemon::Daemon;
 use super::daemon_log::Log;
 use super::storage::Storage;
-use super::{SidecarError, lent_home, write};
-use crate::docker_report::{DockerReport, Phase};
+use super::upkeep::Upkeep;
+use super::{SidecarError, lent_home};
+use crate::docker_report::DockerReport;
 use crate::layout::Layout;
 use crate::reaper::Reaper;
 use crate::watch_dir::DirWatch;
@@ -71,7 +72,7 @@ pub(super) fn supervise(
             tools,
             containerd,
             log,
-            storage: _storage,
+            storage,
         } = prepared;
         // Registered before the reaper has had its first turn.
         let containerd_pid = containerd
@@ -98,17 +99,12 @@ pub(super) fn supervise(
             .and_then(|mut command| command.spawn());
         let pid = Pid::from_child(&child.map_err(daemon_error)?);
         let mut exit = reaper.register(pid);
-        if let Some(exit) = tools_exit {
-            // A fraction of what the daemon needs to answer. Without them the daemon is there all the same.
-            let code = exit.await.unwrap_or(255);
-            state.tools = Some(format!("copied with code {code}"));
-        }
-        state.phase = Phase::Started;
-        write(state, layout);
+        let upkeep = Upkeep::new(layout, &storage);
         let ending = tokio::select! {
-            code = &mut exit => Ending::Died(code.unwrap_or(255)),
-            code = of(&mut containerd_exit) => Ending::Died(code),
-            ending = wish.wait() => ending.map_err(SidecarError::Supervise)?,
+            code = &mut exit => Ok(Ending::Died(code.unwrap_or(255))),
+            code = of(&mut containerd_exit) => Ok(Ending::Died(code)),
+            ending = wish.wait() => ending.map_err(SidecarError::Supervise),
+            error = upkeep.run(tools_exit, state) => Err(error),
         };
         end(pid, exit).await;
         if let (Some(pid), Some(exit)) = (containerd_pid, containerd_exit) {
@@ -116,7 +112,7 @@ pub(super) fn supervise(
         }
         // Their last words tell why; a container's process may hold the pipe's other end for longer.
         let _ = tokio::time::timeout(LAST_WORDS, pump).await;
-        Ok(ending)
+        ending
     })
 }
 

@@ -45,7 +45,7 @@ fn start_daemon(agent: &Agent) -> Daemon {
 
 fn state(client: &mut Client) -> DockerState {
     match client.ask(Request::Docker) {
-        Response::Docker { state } => state,
+        Response::Docker { state, .. } => state,
         other => panic!("no state: {other:?}"),
     }
 }

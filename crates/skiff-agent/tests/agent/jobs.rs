@@ -318,7 +318,7 @@ fn a_task_with_nothing_to_run_succeeds() {
 #[test]
 fn docker_is_off_without_the_flag() {
     let agent = Agent::start();
-    let Response::Docker { state } = agent.client().ask(Request::Docker) else {
+    let Response::Docker { state, .. } = agent.client().ask(Request::Docker) else {
         panic!("no state")
     };
     assert_eq!(state, skiff_proto::DockerState::Off);

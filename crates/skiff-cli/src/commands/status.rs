@@ -2,7 +2,8 @@
 
 use clap::Args;
 use serde_json::json;
-use skiff_engine::{ClusterStatus, now, status};
+use skiff_engine::{ClusterStatus, ask_docker, now, status};
+use skiff_proto::{DiskUse, DockerState};
 
 use crate::commands::queue::Output;
 use crate::error::CommandError;
@@ -41,6 +42,9 @@ pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandEr
     clusters.retain(|status| {
         args.clusters.is_empty() || args.clusters.contains(&status.cluster.record.name)
     });
+    if args.verbose {
+        ask_docker(&cluster, &mut clusters).await;
+    }
     if args.output == Output::Json {
         let all: Vec<_> = clusters
             .iter()
@@ -78,6 +82,7 @@ pub(crate) async fn run(args: StatusArgs, setup: &Setup) -> Result<(), CommandEr
         .data(&format!("Clusters\n{}", table(&head, rows)));
     if args.verbose {
         setup.printer.data(&node_table(&clusters));
+        setup.printer.data(&docker_table(&clusters));
     }
     if !args.verbose {
         for status in &clusters {
@@ -114,6 +119,68 @@ fn node_table(clusters: &[ClusterStatus]) -> String {
     }
     let head = ["CLUSTER", "NODE", "STATUS", "IP", "RUNS_ON", "LAST_EVENT"];
     format!("\nNodes\n{}", table(&head, rows.into_iter()))
+}
+
+/// Docker on the nodes that have it, and why it does not store elsewhere; empty where there is none.
+fn docker_table(clusters: &[ClusterStatus]) -> String {
+    let nodes = clusters.iter().flat_map(|status| {
+        let name = &status.cluster.record.name;
+        let known = status.nodes.iter();
+        known.filter_map(move |node| Some((name, &node.name, node.docker.as_ref()?)))
+    });
+    let mut refused = Vec::new();
+    let mut rows = Vec::new();
+    for (cluster, node, docker) in nodes {
+        let facts = &docker.facts;
+        rows.push(vec![
+            cluster.clone(),
+            node.clone(),
+            match docker.state {
+                DockerState::Off => "OFF",
+                DockerState::Starting => "STARTING",
+                DockerState::Ready => "READY",
+                DockerState::Failed { .. } => "FAILED",
+            }
+            .to_owned(),
+            or_dash(facts.driver.as_ref()),
+            or_dash(facts.disk.map(disk_use).as_ref()),
+            or_dash(facts.storage.as_ref()),
+        ]);
+        for place in &facts.tried {
+            refused.push(format!("{cluster} {node} does not use {place}\n"));
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = ["CLUSTER", "NODE", "DOCKER", "DRIVER", "DATA", "STORAGE"];
+    let table = table(&head, rows.into_iter());
+    format!("\nDocker\n{table}{}", refused.concat())
+}
+
+/// `38.2 of 40 GiB`.
+fn disk_use(disk: DiskUse) -> String {
+    let unit = |bytes: u64| {
+        if bytes >= 1 << 30 {
+            (1_u64 << 30, "GiB")
+        } else {
+            (1 << 20, "MiB")
+        }
+    };
+    let in_unit = |bytes: u64, unit: u64| {
+        let tenths = (u128::from(bytes) * 10 + u128::from(unit) / 2) / u128::from(unit);
+        match tenths % 10 {
+            0 => (tenths / 10).to_string(),
+            tenth => format!("{}.{tenth}", tenths / 10),
+        }
+    };
+    let ((bytes, name), (own, own_name)) = (unit(disk.size), unit(disk.used));
+    let (used, size) = (in_unit(disk.used, own), in_unit(disk.size, bytes));
+    if name == own_name {
+        format!("{used} of {size} {name}")
+    } else {
+        format!("{used} {own_name} of {size} {name}")
+    }
 }
 
 fn row(
