@@ -122,7 +122,7 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         resources: input.task.resources_text(input.resources),
         num_nodes: input.task.num_nodes,
         image: template.image(),
-        docker: input.config.enable_docker,
+        docker: input.config.docker.mode,
         pod_config: input.config.pod_config.to_json().map(|json| hash(&json)),
         home_volume: home::size(input),
         agent: input.agent.hash.clone(),

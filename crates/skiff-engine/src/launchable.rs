@@ -175,13 +175,13 @@ impl Obstacles {
 
     /// What the configuration asks for, that of the task included.
     fn configuration(&mut self, config: &KubernetesConfig) {
-        if config.enable_docker == DockerMode::Build {
+        if config.docker.mode == DockerMode::Build {
             self.add(
                 "`enable_docker: BUILD` is not there in this version of Skiff",
                 "`enable_docker: ALL` builds images too, with a privileged sidecar",
             );
         }
-        if config.docker_cache_volume.is_some() {
+        if config.docker.cache_volume.is_some() {
             self.add(
                 "`enable_docker.cache_volume` is not there in this version of Skiff",
                 "leave it out: each cluster builds its own cache",

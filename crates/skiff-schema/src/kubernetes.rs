@@ -4,19 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Which Docker a task gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DockerMode {
-    /// None.
-    #[default]
-    Off,
-    /// A daemon of its own in a privileged sidecar.
-    All,
-    /// One that builds images only, without privileges.
-    Build,
-}
-
 /// When a node pulls an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImagePullPolicy {

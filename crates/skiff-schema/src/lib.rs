@@ -5,6 +5,7 @@
 
 mod check;
 mod config;
+mod docker;
 mod faults;
 mod file;
 pub mod grammar;
@@ -33,9 +34,13 @@ pub use config::{
     AllowedContexts, AllowedNodes, CONFIG, Config, ConfigEntry, ConfigLayer, CustomMetadata,
     HomeVolume, Images, KubernetesConfig, Origin, TASK_CONFIG, TaskConfig, TaskHook, Warning,
 };
+pub use docker::{
+    Builder, Conflict, ConflictKind, DockerAddresses, DockerAmounts, DockerConfig, DockerMode,
+    DockerResources, DockerStorage, StorageKind,
+};
 pub use faults::{Fault, Faults};
 pub use file::{FileKind, JOB_GROUP, JobGroup, PIPELINE, TaskFile, TerminationDelay};
-pub use kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
+pub use kubernetes::{ImagePullPolicy, ProvisionTimeout};
 pub use overrides::{ResourceOverrides, TaskOverrides};
 pub use path::Path;
 pub use pod_config::PodConfig;

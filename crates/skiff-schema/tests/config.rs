@@ -64,7 +64,7 @@ fn upper_layers_win_and_a_contexts_own_section_wins_over_all_files() {
     assert_eq!(plain.namespace.as_deref(), Some("high"));
     assert_eq!(plain.images.task, "low/task");
     assert_eq!(plain.images.docker, "high/docker");
-    assert_eq!(plain.enable_docker, DockerMode::Off);
+    assert_eq!(plain.docker.mode, DockerMode::Off);
     let special = config.for_context(Some("special"));
     assert_eq!(special.namespace.as_deref(), Some("own"));
     assert_eq!(special.images.docker, "high/docker");
@@ -103,7 +103,7 @@ fn the_task_wins_over_files_and_flags_win_over_the_task() {
     let config = Config::merge([named, files()]);
     assert_eq!(waited(&config, "here", &task), 6);
     let config = config.for_task(Some("here"), &task);
-    assert_eq!(config.enable_docker, DockerMode::All);
+    assert_eq!(config.docker.mode, DockerMode::All);
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn flags_have_a_key_and_a_value_in_yaml() {
     assert_eq!(config.namespace.as_deref(), Some("b"));
     assert_eq!(config.custom_metadata.labels["a"], "bc");
     assert_eq!(config.allowed_nodes.expect("named").names, ["n1", "n2"]);
-    assert_eq!(config.enable_docker, DockerMode::Build);
+    assert_eq!(config.docker.mode, DockerMode::Build);
 }
 
 #[test]
@@ -361,25 +361,6 @@ fn a_wrong_flag_is_told_with_flag_and_key() {
         let told = wrong(text);
         assert!(told.contains(message), "{text}: {told}");
     }
-}
-
-#[test]
-fn docker_is_written_in_skypilots_ways() {
-    let read = |text: &str| {
-        let config = one(&format!("kubernetes: {{enable_docker: {text}}}"));
-        (config.enable_docker, config.docker_cache_volume)
-    };
-    assert_eq!(read("true"), (DockerMode::All, None));
-    assert_eq!(read("yes"), (DockerMode::All, None));
-    assert_eq!(read("false"), (DockerMode::Off, None));
-    assert_eq!(read("ALL"), (DockerMode::All, None));
-    assert_eq!(read("build"), (DockerMode::Build, None));
-    assert_eq!(read("~"), (DockerMode::Off, None));
-    assert_eq!(
-        read("{mode: BUILD, cache_volume: cache}"),
-        (DockerMode::Build, Some("cache".to_owned()))
-    );
-    assert!(refused("kubernetes: {enable_docker: {cache_volume: c}}")[0].contains("has no `mode`"));
 }
 
 #[test]

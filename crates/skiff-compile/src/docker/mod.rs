@@ -1,5 +1,8 @@
 //! Docker inside the pod: a daemon in a sidecar, its tools and its socket in the task container.
 
+mod data;
+mod resources;
+mod settings;
 mod sidecar;
 
 use k8s_openapi::api::core::v1::{
@@ -18,12 +21,10 @@ const NATIVE_SIDECARS: Version = Version::v1(29);
 const DAEMON_GRACE_SECONDS: i64 = 10;
 /// Name of the volume that is `/tmp` of the task and of the daemon.
 const TMP_VOLUME: &str = "tmp";
-/// Name of the volume with images and containers.
-const DATA_VOLUME: &str = "docker-data";
 
 /// Adds what the configured mode needs to the pod of a task.
 pub(crate) fn add(input: &Input<'_>, spec: &mut PodSpec) {
-    match input.config.enable_docker {
+    match input.config.docker.mode {
         // Launching refuses the sidecar that builds only.
         DockerMode::Off | DockerMode::Build => {}
         DockerMode::All => add_all(input, spec),
@@ -51,7 +52,7 @@ fn add_all(input: &Input<'_>, spec: &mut PodSpec) {
     }
     let volumes = spec.volumes.get_or_insert_default();
     volumes.push(empty_dir(TMP_VOLUME, EmptyDirVolumeSource::default()));
-    volumes.push(empty_dir(DATA_VOLUME, EmptyDirVolumeSource::default()));
+    data::add_volume(input, spec);
     // Whoever the image's user is, this group opens the socket.
     spec.security_context = Some(PodSecurityContext {
         supplemental_groups: Some(vec![i64::from(paths::DOCKER_GROUP)]),

@@ -159,7 +159,7 @@ fn check_fit(
         })
     };
     let record = &existing.record;
-    if request.config.enable_docker == DockerMode::All && record.docker == DockerMode::Off {
+    if request.config.docker.mode == DockerMode::All && record.docker == DockerMode::Off {
         return differs("no Docker", "Docker");
     }
     let (wanted, present) = (request.task.num_nodes, record.num_nodes);

@@ -8,7 +8,7 @@ use crate::source::{Source, Span};
 use crate::yaml::{self, Entry, Node, Value};
 
 use super::language::CONFIG;
-use super::merge;
+use super::{docker, merge};
 
 /// What messages call the flag.
 pub(super) const FLAG: &str = "--config";
@@ -107,6 +107,7 @@ impl ConfigLayer {
         };
         if matches!(tree.value, Value::Mapping(_)) {
             check(&Form::Record(&CONFIG), &tree, &Path::TOP, &mut findings);
+            docker::check_layer(&tree, rank, &mut findings.faults);
         }
         if !findings.faults.is_empty() {
             return Err(Faults::of(&source, findings.faults));

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use crate::pod_config::merge::merge as merge_fragments;
 use crate::yaml::{Entry, Node, Value};
 
+use super::docker;
+
 /// Where a mapping stands: that decides how it is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -16,6 +18,8 @@ pub(super) enum Place {
     Contexts,
     /// A fragment of an object of Kubernetes.
     Fragment,
+    /// `enable_docker`.
+    Docker,
     /// Anything else.
     Plain,
 }
@@ -26,6 +30,7 @@ impl Place {
             (Self::Top, "kubernetes") | (Self::Contexts, _) => Self::Section,
             (Self::Section, "context_configs") => Self::Contexts,
             (Self::Section, "pod_config" | "custom_metadata") => Self::Fragment,
+            (Self::Section, "enable_docker") => Self::Docker,
             _ => Self::Plain,
         }
     }
@@ -34,14 +39,16 @@ impl Place {
 /// Lays one tree over another: mappings key by key, fragments of objects as Kubernetes merges them;
 /// else the upper value holds. What holds nothing is not written.
 pub(super) fn merge(place: Place, lower: Node, upper: Node) -> Node {
+    if upper.value == Value::Null {
+        return lower;
+    }
+    if place == Place::Docker {
+        return docker::merge(lower, upper, |lower, upper| {
+            merge(Place::Plain, lower, upper)
+        });
+    }
     let span = upper.span;
     let value = match (lower.value, upper.value) {
-        (below, Value::Null) => {
-            return Node {
-                value: below,
-                span: lower.span,
-            };
-        }
         (Value::Mapping(below), Value::Mapping(above)) if place == Place::Fragment => {
             let node = |value| Node {
                 value: Value::Mapping(value),
@@ -64,15 +71,15 @@ pub(super) fn merge(place: Place, lower: Node, upper: Node) -> Node {
 pub(super) fn merge_context(section: Node, own: Node) -> Node {
     let span = section.span;
     let value = match (section.value, own.value) {
-        (Value::Mapping(below), Value::Mapping(above)) => {
-            Value::Mapping(entries(below, above, |_, below, above| {
-                if above.value == Value::Null {
-                    below
-                } else {
-                    merge_fragments(below, above)
-                }
-            }))
-        }
+        (Value::Mapping(below), Value::Mapping(above)) => Value::Mapping(entries(
+            below,
+            above,
+            |key, below, above| match Place::Section.of(key) {
+                Place::Docker => merge(Place::Docker, below, above),
+                _ if above.value == Value::Null => below,
+                _ => merge_fragments(below, above),
+            },
+        )),
         (below, Value::Null) => below,
         (_, above) => above,
     };

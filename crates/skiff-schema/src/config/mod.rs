@@ -1,6 +1,8 @@
 //! The configuration: layers of files and flags, merged as trees in which every value knows its
 //! place, then looked at for one context and one task. Must not read files.
 
+mod docker;
+mod docker_notations;
 mod language;
 mod layer;
 mod listing;

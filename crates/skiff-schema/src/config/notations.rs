@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use crate::grammar::{Notation, Problem, ScalarKind};
-use crate::kubernetes::DockerMode;
 
 /// The longest part of a domain's name.
 const LONGEST_LABEL: usize = 63;
@@ -35,26 +34,6 @@ pub(super) static NAMESPACE: Notation = Notation {
         Err(Problem::new(message, help))
     },
 };
-
-pub(super) static DOCKER: Notation = Notation {
-    what: "a boolean or a Docker mode",
-    kinds: &[ScalarKind::Bool, ScalarKind::Text],
-    pattern: "^([Aa][Ll][Ll]|[Bb][Uu][Ii][Ll][Dd])$",
-    check: |text| docker_mode(text).map(drop),
-};
-
-/// A mode as Python writes its boolean or word.
-pub(super) fn docker_mode(text: &str) -> Result<DockerMode, Problem> {
-    match text.to_ascii_lowercase().as_str() {
-        "false" => Ok(DockerMode::Off),
-        "true" | "all" => Ok(DockerMode::All),
-        "build" => Ok(DockerMode::Build),
-        _ => Err(Problem::new(
-            format!("`{text}` is no Docker mode"),
-            "write true, false, ALL or BUILD",
-        )),
-    }
-}
 
 pub(super) static LIMITS: Notation = Notation {
     what: "a boolean or a number",

@@ -5,14 +5,16 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::kubernetes::{DockerMode, ImagePullPolicy, ProvisionTimeout};
+use crate::docker::DockerConfig;
+use crate::kubernetes::{ImagePullPolicy, ProvisionTimeout};
 use crate::pod_config::PodConfig;
 use crate::resources::{disk_size, parse_image};
 use crate::view::View;
 use crate::yaml::{Node, Value};
 
-use super::notations;
+use super::docker_notations::sidecar_image;
 use super::pattern::fits;
+use super::{docker, notations};
 
 pub(super) const TASK_IMAGE: &str = "mcr.microsoft.com/devcontainers/python:3.2.6-3.12-bookworm";
 pub(super) const TASK_GPU_IMAGE: &str = "runpod/pytorch:1.0.3-cu1281-torch291-ubuntu2404";
@@ -57,9 +59,7 @@ pub struct KubernetesConfig {
     /// None is `IfNotPresent`.
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Docker for the task.
-    pub enable_docker: DockerMode,
-    /// The volume that keeps Docker's images and build caches; None: they end with the pod.
-    pub docker_cache_volume: Option<String>,
+    pub docker: DockerConfig,
     /// None leaves it to the engine.
     pub provision_timeout: Option<ProvisionTimeout>,
     /// What the user changes of the pods.
@@ -113,7 +113,6 @@ impl KubernetesConfig {
     /// Reads a section that was checked and merged for a context.
     pub(super) fn read(section: &Node, context: Option<&str>) -> Self {
         let fields = View::of(section);
-        let (enable_docker, docker_cache_volume) = docker(fields);
         let metadata = fields.view("custom_metadata");
         Self {
             namespace: fields.text("namespace").map(str::to_owned),
@@ -121,8 +120,7 @@ impl KubernetesConfig {
             image_pull_policy: fields
                 .text("image_pull_policy")
                 .and_then(ImagePullPolicy::parse),
-            enable_docker,
-            docker_cache_volume,
+            docker: docker::read(fields),
             provision_timeout: fields.integer("provision_timeout").map(provision_timeout),
             pod_config: fields
                 .get("pod_config")
@@ -164,7 +162,10 @@ impl Images {
         Self {
             task: of("task", default.task),
             task_gpu: of("task_gpu", default.task_gpu),
-            docker: of("docker", default.docker),
+            docker: fields
+                .text("docker")
+                .and_then(|image| sidecar_image(image).ok())
+                .map_or(default.docker, str::to_owned),
             buildkit: of("buildkit", default.buildkit),
             pause: of("pause", default.pause),
         }
@@ -186,16 +187,6 @@ impl AllowedNodes {
 fn image(fields: View<'_>, name: &str) -> Option<String> {
     let image = parse_image(fields.text(name)?).ok()?;
     Some(image.to_owned())
-}
-
-fn docker(fields: View<'_>) -> (DockerMode, Option<String>) {
-    let within = fields.view("enable_docker");
-    let word = fields
-        .scalar("enable_docker")
-        .or_else(|| within.scalar("mode"));
-    let mode = word.and_then(|word| notations::docker_mode(&word).ok());
-    let cache = within.text("cache_volume").map(str::to_owned);
-    (mode.unwrap_or_default(), cache)
 }
 
 fn provision_timeout(seconds: i64) -> ProvisionTimeout {
@@ -223,11 +214,17 @@ fn service_account(node: &Node, context: Option<&str>) -> Option<String> {
     (!notations::is_keyword(name)).then(|| name.clone())
 }
 
-fn texts(fields: View<'_>, name: &str) -> Vec<String> {
-    let Some(Value::Sequence(items)) = fields.get(name).map(|node| &node.value) else {
-        return Vec::new();
+/// The items of a list that hold something.
+pub(super) fn nodes<'a>(fields: View<'a>, name: &str) -> impl Iterator<Item = &'a Node> {
+    let items = match fields.get(name).map(|node| &node.value) {
+        Some(Value::Sequence(items)) => items.as_slice(),
+        _ => &[],
     };
-    let written = items.iter().filter(|item| item.value != Value::Null);
+    items.iter().filter(|item| item.value != Value::Null)
+}
+
+pub(super) fn texts(fields: View<'_>, name: &str) -> Vec<String> {
+    let written = nodes(fields, name);
     written.map(|item| item.value.to_python_string()).collect()
 }
 

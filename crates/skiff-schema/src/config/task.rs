@@ -9,6 +9,8 @@ use crate::path::Path;
 use crate::view::View;
 use crate::yaml::{Node, Value};
 
+use super::docker;
+
 /// The most hooks that a task may have.
 const MOST_HOOKS: usize = 32;
 
@@ -62,6 +64,7 @@ impl TaskConfig {
         let Some(node) = task.get("config") else {
             return Self::default();
         };
+        docker::check_task(node, &Path::TOP.key("config"), faults);
         if let Some(hooks) = View::of(node).get("hooks")
             && let Value::Sequence(items) = &hooks.value
             && items.len() > MOST_HOOKS

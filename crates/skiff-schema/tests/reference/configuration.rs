@@ -97,14 +97,14 @@ fn acting(section: &KubernetesConfig) -> Map<String, Json> {
         Some(ProvisionTimeout::After(time)) => drop(put("provision_timeout", seconds(time))),
         None => {}
     }
-    let mode = match section.enable_docker {
+    let mode = match section.docker.mode {
         DockerMode::Off => None,
         DockerMode::All => Some("ALL"),
         DockerMode::Build => Some("BUILD"),
     };
     if let Some(mode) = mode {
         let mut docker = json!({ "mode": mode });
-        if let Some(volume) = &section.docker_cache_volume {
+        if let Some(volume) = &section.docker.cache_volume {
             docker["cache_volume"] = json!(volume);
         }
         put("enable_docker", docker);

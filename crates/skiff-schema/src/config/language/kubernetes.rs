@@ -1,7 +1,8 @@
 //! The keys of the `kubernetes` section, for all contexts and for one, and those that Skiff acts on.
 
+use crate::config::docker_notations::SIDECAR_IMAGE;
 use crate::config::notations::{
-    ABSOLUTE_PATH, ADDRESS, ANY_NAME, CLASS, DOCKER, IDENTITY, LIMITS, NAMESPACE,
+    ABSOLUTE_PATH, ADDRESS, ANY_NAME, CLASS, IDENTITY, LIMITS, NAMESPACE,
 };
 use crate::config::section::{
     BUILDKIT_IMAGE, DOCKER_IMAGE, PAUSE_IMAGE, TASK_GPU_IMAGE, TASK_IMAGE,
@@ -11,6 +12,7 @@ use crate::kubernetes::ImagePullPolicy;
 use crate::pod_config;
 use crate::resources::{DISK_SIZE, IMAGE, LABEL_VALUE, METADATA_KEY};
 
+use super::docker::ENABLE_DOCKER;
 use super::unread::{
     APT_MIRRORS, AUTO_MOUNTS, AUTOSCALER, DWS_FIELD, HIGH_AVAILABILITY_FIELD, KUEUE_FIELD,
     MAX_INLINE_COMMAND_LENGTH, NETWORKING, PORTS, POST_PROVISION_RUNCMD, PRICING_FIELD,
@@ -69,8 +71,6 @@ const UNREAD: &[Field] = &[
     NETWORKING,
 ];
 
-const DOCKER_FORMS: Form = Form::OneOf(&[Form::Notation(&DOCKER), Form::Record(&DOCKER_RECORD)]);
-
 const IDENTITY_FORMS: Form = Form::OneOf(&[
     Form::Notation(&IDENTITY),
     Form::Map {
@@ -128,7 +128,7 @@ static IMAGES: Record = Record {
         .example("task_gpu: registry.example.com/cuda:12"),
         Field::new(
             "docker",
-            Form::Notation(&IMAGE),
+            Form::Notation(&SIDECAR_IMAGE),
             "Of the Docker sidecar, which also brings the command-line tools",
         )
         .default(DOCKER_IMAGE)
@@ -161,30 +161,6 @@ const IMAGE_PULL_POLICY: Field = Field::new(
 )
 .default("`IfNotPresent`")
 .example("image_pull_policy: Always");
-
-pub(super) const ENABLE_DOCKER: Field = Field::new(
-    "enable_docker",
-    DOCKER_FORMS,
-    "Docker for tasks: `true` or `ALL` is a daemon of the task's own, `BUILD` builds images only",
-)
-.default("`false`")
-.example("enable_docker: true");
-
-static DOCKER_RECORD: Record = Record {
-    name: "EnableDocker",
-    fields: &[
-        Field::new("mode", Form::Notation(&DOCKER), "`ALL` or `BUILD`")
-            .example("mode: ALL")
-            .required(),
-        Field::new(
-            "cache_volume",
-            Form::Text,
-            "A volume that keeps images and build caches",
-        )
-        .default("none: they end with the pod")
-        .example("cache_volume: docker-cache"),
-    ],
-};
 
 pub(super) const PROVISION_TIMEOUT: Field = Field::new(
     "provision_timeout",

@@ -1,5 +1,6 @@
 //! The language of the configuration as data: every key, also those that Skiff does not act on.
 
+mod docker;
 mod elsewhere;
 mod kubernetes;
 mod task;
@@ -14,6 +15,7 @@ use self::elsewhere::{
 
 pub use self::task::TASK_CONFIG;
 
+pub(super) use self::docker::ENABLE_DOCKER;
 pub(super) use self::kubernetes::KUBERNETES;
 
 /// Why a key changes nothing that may do so one day.

@@ -4,10 +4,11 @@ use crate::config::notations::HOOK;
 use crate::config::task::HOOK_EVENTS;
 use crate::grammar::{Field, Form, Record};
 
+use super::docker::ENABLE_DOCKER;
 use super::elsewhere::{ALONE, DOCKER, GCP, NO_WORKSPACES, NVIDIA_GPUS, SECTION, VAST};
 use super::kubernetes::{
-    CUSTOM_METADATA_FIELD, ENABLE_DOCKER, HOME_VOLUME_FIELD, POD_CONFIG, PROVISION_TIMEOUT,
-    REMOTE_IDENTITY, SET_POD_RESOURCE_LIMITS,
+    CUSTOM_METADATA_FIELD, HOME_VOLUME_FIELD, POD_CONFIG, PROVISION_TIMEOUT, REMOTE_IDENTITY,
+    SET_POD_RESOURCE_LIMITS,
 };
 use super::unread::{DWS_FIELD, KUEUE_FIELD, QUOTA_FIELD};
 
