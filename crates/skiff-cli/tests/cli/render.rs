@@ -103,3 +103,32 @@ async fn a_name_that_kubernetes_refuses_is_refused_here() {
             .await
     );
 }
+
+#[tokio::test]
+async fn every_example_becomes_objects() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let skiff = Sandbox::new().skiff().inside(root);
+    let mut rendered = 0;
+    for folder in ["examples", "examples/enable_docker"] {
+        let entries = std::fs::read_dir(format!("{root}/{folder}")).expect("the examples");
+        for entry in entries {
+            let name = entry.expect("an example").file_name();
+            let name = name.to_str().expect("an example's name");
+            // A volume is no task.
+            if !name.ends_with(".yaml") || name == "docker-cache-vol.yaml" {
+                continue;
+            }
+            let file = format!("{folder}/{name}");
+            let words = ["render", "--secret", "SKYPILOT_DOCKER_PASSWORD=x", &file];
+            let words = if name == "registry_login.yaml" {
+                &words[..]
+            } else {
+                &["render", &file]
+            };
+            let finished = skiff.run(words).await.code(0);
+            finished.says("kind: Pod");
+            rendered += 1;
+        }
+    }
+    assert!(rendered > 10, "{rendered} examples");
+}
