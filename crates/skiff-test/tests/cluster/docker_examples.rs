@@ -21,9 +21,9 @@ fn path(example: &str) -> String {
 async fn works(example: &'static str, says: &'static [&'static str]) {
     with_namespace(async |namespace| {
         let launch = ["launch", "-y", "-c", "example", &path(example)];
-        let finished = skiff(namespace).run(&launch).await.code(0);
+        let mut finished = skiff(namespace).run(&launch).await.code(0);
         for text in says {
-            finished.says(text);
+            finished = finished.says(text);
         }
     })
     .await;
@@ -41,7 +41,11 @@ async fn several_containers_with_compose() {
 
 #[tokio::test]
 async fn limits_of_all_that_the_daemon_runs() {
-    works("limits", &["Hello from a container in a pod", "ended with code 137"]).await;
+    works(
+        "limits",
+        &["Hello from a container in a pod", "ended with code 137"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -64,14 +68,21 @@ async fn a_cache_that_outlives_its_cluster() {
     with_namespace(async |namespace| {
         let skiff = skiff(namespace);
         let volume = path("docker-cache-vol");
-        skiff.run(&["volumes", "apply", "-y", &volume]).await.code(0);
+        skiff
+            .run(&["volumes", "apply", "-y", &volume])
+            .await
+            .code(0);
         let example = path("cache_volume");
         let launch = ["launch", "-y", "-c", "cached", &example];
         let first = skiff.run(&launch).await.code(0);
-        first.says("Hello from a container in a pod").never_says("CACHED");
+        first
+            .says("Hello from a container in a pod")
+            .never_says("CACHED");
         skiff.run(&["down", "-y", "cached"]).await.code(0);
         let second = skiff.run(&launch).await.code(0);
-        second.says("Hello from a container in a pod").says("CACHED");
+        second
+            .says("Hello from a container in a pod")
+            .says("CACHED");
         skiff.run(&["down", "-y", "cached"]).await.code(0);
         let delete = ["volumes", "delete", "-y", "my-builder-cache"];
         skiff.run(&delete).await.code(0);
