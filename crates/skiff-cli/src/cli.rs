@@ -66,6 +66,9 @@ pub(crate) enum ClusterCommand {
     Down(commands::down::DownArgs),
     /// Print the Kubernetes objects that a task becomes
     Render(commands::render::RenderArgs),
+    /// Make, list and delete volumes that outlive clusters
+    #[command(visible_alias = "volume")]
+    Volumes(commands::volumes::VolumesArgs),
     /// Run a Kubernetes on this machine
     Local(commands::local::LocalArgs),
 }

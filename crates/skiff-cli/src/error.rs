@@ -62,6 +62,7 @@ hinted!(
     skiff_engine::DownError,
     skiff_engine::NotLaunchable,
     skiff_engine::SshError,
+    skiff_engine::VolumeError,
     skiff_kube::ApiError,
     skiff_kube::ContextError,
     skiff_local::DownError,

@@ -26,6 +26,10 @@ pub const SPEC_HASH: &str = "skiff.dev/spec-hash";
 pub const AUTOSTOP: &str = "skiff.dev/autostop";
 /// The volume that a claim is: its name.
 pub const VOLUME: &str = "skiff.dev/volume";
+/// Annotation of a claim: who made the volume.
+pub const USER_NAME: &str = "skiff.dev/user-name";
+/// Annotation of a claim that was there before it became a volume, and stays when it is none any more.
+pub const EXISTING: &str = "skiff.dev/existing";
 /// `SkyPilot`'s label of a claim: the name of the volume that it is.
 pub const SKYPILOT_VOLUME: &str = "skypilot-name";
 /// Type of the owner Secret.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use skiff_schema::grammar::{Effect, Field, Record};
-use skiff_schema::{ConfigLayer, Faults, TaskFile, TaskOverrides};
+use skiff_schema::{ConfigLayer, Faults, TaskFile, TaskOverrides, Volume, VolumeOverrides};
 
 use crate::place::{Beside, Place};
 
@@ -19,6 +19,8 @@ pub enum FileOf {
     Header,
     /// A configuration.
     Config,
+    /// A volume.
+    Volume,
 }
 
 impl FileOf {
@@ -26,6 +28,10 @@ impl FileOf {
     pub fn read(self, text: &str) -> Result<(), Faults> {
         let tasks = match self {
             Self::Config => return ConfigLayer::read("example.yaml", text).map(drop),
+            Self::Volume => {
+                let none = VolumeOverrides::default();
+                return Volume::read_bytes("example.yaml", text.as_bytes(), &none).map(drop);
+            }
             Self::Task => text.to_owned(),
             Self::Header => format!("{text}{GROUP}"),
         };

@@ -1,5 +1,5 @@
 //! Documentation that is printed from the tables of the language: JSON Schemas for editors, and
-//! the reference part of `docs/task-yaml.md` and `docs/config.md`.
+//! the reference part of `docs/task-yaml.md`, `docs/config.md` and `docs/volumes.md`.
 //!
 //! Takes and gives texts. Must not read or write files: that is the part of the program.
 
@@ -16,7 +16,7 @@ pub use place::Place;
 pub use reference::{Reference, Top, records_of};
 
 use skiff_schema::grammar::Record;
-use skiff_schema::{CONFIG, JOB_GROUP, PIPELINE, TASK};
+use skiff_schema::{CONFIG, JOB_GROUP, PIPELINE, TASK, VOLUME_FILE};
 
 /// The command that prints everything anew.
 pub const COMMAND: &str = "cargo xtask docs";
@@ -64,9 +64,16 @@ pub const CONFIGURATION: Top = Top {
     kind: FileOf::Config,
 };
 
-/// All fields that people write, in tasks, before them and in configurations.
+/// The record at the top of the files of volumes.
+pub const VOLUME: Top = Top {
+    title: "The file",
+    record: &VOLUME_FILE,
+    kind: FileOf::Volume,
+};
+
+/// All fields that people write, in tasks, before them, in configurations and in volumes.
 pub fn placed_fields() -> Vec<PlacedField> {
-    reference::fields_below(TASKS.into_iter().chain([CONFIGURATION]))
+    reference::fields_below(TASKS.into_iter().chain([CONFIGURATION, VOLUME]))
 }
 
 /// Everything that is printed.
@@ -85,6 +92,15 @@ pub fn documents() -> Vec<Document> {
             &CONFIG,
             &[],
         ),
+        schema(
+            "schemas/volume.schema.json",
+            "A volume of Skiff",
+            &VOLUME_FILE,
+            &[],
+        ),
+        page("docs/volumes.md", |reference| {
+            reference.sections("volumes.md", VOLUME)
+        }),
         page("docs/config.md", configuration),
         page("docs/task-yaml.md", |reference| {
             // What a task shares with the configuration is told there.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jsonschema::Validator;
 use serde_json::{Map, Number, Value};
 use skiff_docs::{FileOf, example, json_schema, placed_fields, records_of};
-use skiff_schema::{CONFIG, Faults, JOB_GROUP, PIPELINE, TASK, yaml};
+use skiff_schema::{CONFIG, Faults, JOB_GROUP, PIPELINE, TASK, VOLUME_FILE, yaml};
 
 /// Fields of other platforms, which Skiff knows only to say that Kubernetes has no such thing.
 const ALWAYS_REFUSED: [&str; 4] = [
@@ -27,6 +27,11 @@ fn task_schema() -> Validator {
 
 fn config_schema() -> Validator {
     let schema = json_schema("Configuration", &CONFIG, &[]);
+    jsonschema::draft7::new(&schema).expect("a valid schema")
+}
+
+fn volume_schema() -> Validator {
+    let schema = json_schema("Volume", &VOLUME_FILE, &[]);
     jsonschema::draft7::new(&schema).expect("a valid schema")
 }
 
@@ -83,7 +88,7 @@ fn told(faults: &Faults) -> String {
 
 #[test]
 fn every_field_has_an_example_that_skiff_and_editors_accept() {
-    let (task, config) = (task_schema(), config_schema());
+    let (task, config, volume) = (task_schema(), config_schema(), volume_schema());
     let fields = placed_fields();
     assert!(fields.len() > 200, "only {} fields", fields.len());
     let mut wrong = Vec::new();
@@ -97,10 +102,10 @@ fn every_field_has_an_example_that_skiff_and_editors_accept() {
         if ALWAYS_REFUSED.contains(&name.as_str()) {
             continue;
         }
-        let schema = if placed.kind == FileOf::Config {
-            &config
-        } else {
-            &task
+        let schema = match placed.kind {
+            FileOf::Config => &config,
+            FileOf::Volume => &volume,
+            FileOf::Task | FileOf::Header => &task,
         };
         match example(&placed) {
             Ok(file) => {

@@ -53,7 +53,11 @@ pub use ssh::{SshAccess, SshError, ssh_access, ssh_bridge};
 pub use status::{ClusterState, ClusterStatus, NodeStatus, running_clusters, status};
 pub use stop::{StopError, start, stop};
 pub use sync::{GitError, Machine, SyncError};
-pub use volumes::{Phase, VolumeClaim, VolumeLookup, find_volume};
+pub use volumes::{
+    Phase, VolumeChange, VolumeClaim, VolumeError, VolumeLookup, VolumePlan, VolumeState,
+    VolumeStatus, VolumesToDelete, apply_volume, delete_volume, find_volume, list_volumes,
+    plan_volume,
+};
 
 /// An agent executable that this build of Skiff can deliver.
 #[derive(Clone, Debug)]

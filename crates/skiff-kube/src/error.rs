@@ -114,18 +114,31 @@ impl ApiError {
         }
     }
 
+    /// Whether it was about volumes.
+    fn is_of_claims(&self) -> bool {
+        self.object.starts_with("PersistentVolumeClaim")
+    }
+
     /// What the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
             ApiCause::Forbidden(message) if message.contains("error looking up service account") => {
                 Some("the namespace is new and not set up yet; try again in a moment".to_owned())
             }
+            ApiCause::Forbidden(_) if self.is_of_claims() => Some(
+                "ask the cluster's administrator for the rights on volumes: persistentvolumeclaims (all verbs) in this namespace"
+                    .to_owned(),
+            ),
             ApiCause::Forbidden(_) => Some(
                 "ask the cluster's administrator for the rights: pods, pods/exec, services and secrets \
                  (all verbs) and events (get, list, watch) in this namespace"
                     .to_owned(),
             ),
             ApiCause::Admission(message) => Some(admission_hint(message)),
+            ApiCause::Quota(_) if self.is_of_claims() => Some(
+                "ask for less (`size`), or free some of the namespace's quota: `kubectl describe quota` shows it"
+                    .to_owned(),
+            ),
             ApiCause::Quota(_) => {
                 Some("ask for less (`resources:`), or free some of the namespace's quota".to_owned())
             }

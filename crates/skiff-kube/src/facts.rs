@@ -94,6 +94,11 @@ fn parse_version(text: &str) -> Version {
     }
 }
 
+/// The bytes of a Kubernetes quantity, rounded down; None where it is not one.
+pub fn quantity_bytes(quantity: &Quantity) -> Option<u64> {
+    u64::try_from(thousandths(&quantity.0)? / 1000).ok()
+}
+
 /// A Kubernetes quantity in thousandths, rounded down; None where it is not one.
 fn thousandths(quantity: &str) -> Option<u128> {
     let digits = quantity

@@ -6,6 +6,7 @@
 mod check;
 mod config;
 mod docker;
+mod document;
 mod faults;
 mod file;
 pub mod grammar;
@@ -52,3 +53,5 @@ pub use resources::{Infra, RESOURCES};
 pub use secrets::Secrets;
 pub use source::Span;
 pub use task::{DOCKER_LOGIN, TASK, Task};
+pub use volumes::file::{ClaimKind, Volume, VolumeKind, VolumeOverrides};
+pub use volumes::grammar::VOLUME_FILE;

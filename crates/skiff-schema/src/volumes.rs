@@ -1,5 +1,8 @@
 //! Volumes of a task: those that exist, and those that live as long as the cluster.
 
+pub(crate) mod file;
+pub(crate) mod grammar;
+
 use indexmap::IndexMap;
 
 use crate::faults::Fault;
@@ -12,7 +15,7 @@ use crate::view::View;
 use crate::yaml::{Node, Value};
 use crate::{mounts, words};
 
-const ACCESS_MODES: &[&str] = &[
+pub(crate) const ACCESS_MODES: &[&str] = &[
     "ReadWriteOnce",
     "ReadWriteOncePod",
     "ReadWriteMany",
@@ -161,7 +164,7 @@ static SUB_PATH: Notation = Notation {
     },
 };
 
-static VOLUME_SIZE: Notation = Notation {
+pub(crate) static VOLUME_SIZE: Notation = Notation {
     what: "a size",
     kinds: &[ScalarKind::Integer, ScalarKind::Text],
     pattern: "^[0-9]+([kKmMgGtTpP][bBiI])?$",

@@ -16,6 +16,7 @@ pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod task;
+pub(crate) mod volumes;
 
 use skiff_engine::Outcome;
 use skiff_kube::{Cluster, Selection};
@@ -51,6 +52,7 @@ pub(crate) async fn run(
         }
         ClusterCommand::Cancel(args) => until_interrupted(setup, cancel::run(args, setup)).await,
         ClusterCommand::Down(args) => until_interrupted(setup, down::run(args, setup)).await,
+        ClusterCommand::Volumes(args) => until_interrupted(setup, volumes::run(args, setup)).await,
         ClusterCommand::Render(args) => until_interrupted(setup, render::run(args, setup)).await,
     }
 }

@@ -1,6 +1,7 @@
 //! One layer of configuration: a file, or what a flag says.
 
 use crate::check::{Findings, Remark, check};
+use crate::document;
 use crate::faults::{Fault, Faults};
 use crate::grammar::Form;
 use crate::path::Path;
@@ -44,7 +45,7 @@ impl ConfigLayer {
     pub fn read(file_name: &str, text: &str) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let documents = yaml::read(text, &mut faults).unwrap_or_default();
-        let tree = only_document(documents, &mut faults);
+        let tree = document::only(documents, "a configuration", &mut faults);
         let source = Source::new(file_name, yaml::counted(text));
         Self::of(tree, source, Rank::File, faults)
     }
@@ -139,26 +140,6 @@ impl Warning {
             message: format!("{place}: `{path}` is ignored: {why}"),
         }
     }
-}
-
-/// The mapping that a file holds; an empty one, if it holds nothing.
-fn only_document(documents: Vec<Node>, faults: &mut Vec<Fault>) -> Node {
-    let mut full = documents
-        .into_iter()
-        .filter(|document| document.value != Value::Null);
-    let Some(document) = full.next() else {
-        return merge::empty();
-    };
-    if !matches!(document.value, Value::Mapping(_)) {
-        let kind = document.value.kind();
-        let message = format!("a configuration must be a mapping, and this is {kind}");
-        faults.push(Fault::new(message).at(document.span, ""));
-    }
-    if let Some(second) = full.next() {
-        let fault = Fault::new("a configuration must be one document");
-        faults.push(fault.at(second.span, "the second one"));
-    }
-    document
 }
 
 /// `a.b` and a value as `{a: {b: value}}`.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+pub(super) use crate::document::empty;
 use crate::pod_config::merge::merge as merge_fragments;
 use crate::yaml::{Entry, Node, Value};
 
@@ -139,14 +140,6 @@ pub(super) fn without(node: Node, field: &str) -> Node {
     Node {
         value: Value::Mapping(entries),
         span: node.span,
-    }
-}
-
-/// A mapping of nothing.
-pub(super) fn empty() -> Node {
-    Node {
-        value: Value::Mapping(Vec::new()),
-        span: crate::Span::default(),
     }
 }
 

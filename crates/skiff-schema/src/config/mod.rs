@@ -7,7 +7,7 @@ mod language;
 mod layer;
 mod listing;
 mod merge;
-mod notations;
+pub(crate) mod notations;
 mod pattern;
 mod section;
 mod task;

@@ -21,7 +21,7 @@ pub(super) static ANY_NAME: Notation = Notation {
     check: |_| Ok(()),
 };
 
-pub(super) static NAMESPACE: Notation = Notation {
+pub(crate) static NAMESPACE: Notation = Notation {
     what: "the name of a namespace",
     kinds: &[ScalarKind::Text],
     pattern: "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
@@ -82,7 +82,7 @@ pub(super) static IDENTITY: Notation = Notation {
     kinds: &[ScalarKind::Text],
     pattern: "",
     check: |text| {
-        if is_keyword(text) || text.len() <= LONGEST_NAME && text.split('.').all(is_domain_label) {
+        if is_keyword(text) || is_object_name(text) {
             return Ok(());
         }
         let message = format!("`{text}` is not the name of a service account");
@@ -102,7 +102,7 @@ pub(super) static CLASS: Notation = Notation {
     kinds: &[ScalarKind::Text],
     pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     check: |text| {
-        if text.len() <= LONGEST_NAME && text.split('.').all(is_domain_label) {
+        if is_object_name(text) {
             return Ok(());
         }
         let message = format!("`{text}` is not the name of a class");
@@ -211,6 +211,11 @@ pub(super) static HOOK: Notation = Notation {
         ))
     },
 };
+
+/// Whether a text can be the name of an object: parts of letters, digits and `-`, with points between them.
+pub(crate) fn is_object_name(text: &str) -> bool {
+    text.len() <= LONGEST_NAME && text.split('.').all(is_domain_label)
+}
 
 /// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, at most 63.
 fn is_domain_label(text: &str) -> bool {

@@ -7,7 +7,7 @@ use crate::grammar::{Notation, Problem, ScalarKind};
 use crate::words;
 
 /// How a place is written.
-pub(super) static INFRA: Notation = Notation {
+pub(crate) static INFRA: Notation = Notation {
     what: "a place to run",
     kinds: &[ScalarKind::Text],
     pattern: r"^([a-zA-Z0-9]+|\*)(/.+)?$",
@@ -15,7 +15,7 @@ pub(super) static INFRA: Notation = Notation {
 };
 
 /// Places that `SkyPilot` knows, by the words of `cloud`.
-pub(super) const CLOUDS: [&str; 26] = [
+pub(crate) const CLOUDS: [&str; 26] = [
     "kubernetes",
     "k8s",
     "ssh",
@@ -80,7 +80,7 @@ const POOL: &str = "ssh-";
 
 /// A place as written, on Kubernetes or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Wherever the configuration says.
     Anywhere,
     /// On Kubernetes.
@@ -91,7 +91,7 @@ pub(super) enum Place {
 
 impl Place {
     /// `cloud/region/zone`, where Kubernetes has contexts, which may contain `/`.
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let wrong = |why: &str| Problem::new(format!("`{text}` {why}"), HELP);
         let parts: Vec<&str> = text.split('/').map(str::trim).collect();
         if parts.iter().any(|part| part.is_empty()) {
@@ -125,7 +125,7 @@ impl Place {
     }
 
     /// A cloud by its word in lower case, and a context or region; None is no cloud.
-    pub(super) fn of(cloud: &str, context: Option<&str>) -> Option<Self> {
+    pub(crate) fn of(cloud: &str, context: Option<&str>) -> Option<Self> {
         let here = |context| Self::Here(Infra::Kubernetes { context });
         let named = context.map(str::to_owned);
         match cloud {
@@ -145,7 +145,7 @@ impl Place {
 }
 
 /// What a user of another cloud needs to know.
-pub(super) fn not_here(cloud: &str) -> Problem {
+pub(crate) fn not_here(cloud: &str) -> Problem {
     Problem::new(
         format!("Skiff runs on Kubernetes only, not on `{cloud}`"),
         HELP,

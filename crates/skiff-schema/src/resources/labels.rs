@@ -23,7 +23,7 @@ const KEY_PATTERN: &str =
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 
 /// The key of a label that is the user's own.
-pub(super) static LABEL_KEY: Notation = Notation {
+pub(crate) static LABEL_KEY: Notation = Notation {
     what: "the key of a label",
     kinds: &[ScalarKind::Text],
     pattern: KEY_PATTERN,
@@ -50,7 +50,7 @@ pub(crate) static LABEL_VALUE: Notation = Notation {
 };
 
 /// Reads a mapping that was checked.
-pub(super) fn read(
+pub(crate) fn read(
     node: &Node,
     path: &Path<'_>,
     faults: &mut Vec<Fault>,
