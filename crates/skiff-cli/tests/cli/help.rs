@@ -36,6 +36,10 @@ help! {
     help_of_task: "task";
     help_of_task_check: "task" "check";
     help_of_task_show: "task" "show";
+    help_of_volumes: "volumes";
+    help_of_volumes_apply: "volumes" "apply";
+    help_of_volumes_delete: "volumes" "delete";
+    help_of_volumes_ls: "volumes" "ls";
 }
 
 /// A command without a snapshot of its help would change unseen.

@@ -12,6 +12,7 @@ mod server;
 mod task;
 mod tasks;
 mod usage;
+mod volumes;
 
 /// A file that is no module would be tested by nobody.
 #[test]

@@ -31,6 +31,7 @@ mod stopping;
 mod streams;
 mod syncs;
 mod task;
+mod volume_commands;
 mod volumes;
 
 /// A file that is no module would be tested by nobody.

@@ -12,7 +12,7 @@ use skiff_test::namespace::with_namespace;
 use skiff_test::{Namespace, Program};
 
 /// The rules of the role in the permissions document, word for word.
-fn minimum() -> Value {
+pub(crate) fn minimum() -> Value {
     json!([
         { "apiGroups": [""], "resources": ["pods", "pods/status", "pods/exec", "pods/portforward"], "verbs": ["*"] },
         { "apiGroups": [""], "resources": ["services"], "verbs": ["*"] },
@@ -26,7 +26,7 @@ fn made<T: serde::de::DeserializeOwned>(value: Value) -> T {
 }
 
 /// The program with the rights of a service account that has these rules in the namespace, and nothing else.
-async fn with_rules(namespace: &Namespace, rules: Value) -> Program {
+pub(crate) async fn with_rules(namespace: &Namespace, rules: Value) -> Program {
     let post = PostParams::default();
     let account = ServiceAccount {
         metadata: ObjectMeta {
