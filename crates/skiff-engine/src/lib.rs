@@ -56,7 +56,7 @@ pub use sync::{GitError, Machine, SyncError};
 pub use volumes::{
     Phase, VolumeChange, VolumeClaim, VolumeError, VolumeLookup, VolumePlan, VolumeState,
     VolumeStatus, VolumesToDelete, apply_volume, delete_volume, find_volume, list_volumes,
-    plan_volume,
+    plan_volume, unfit_for_docker,
 };
 
 /// An agent executable that this build of Skiff can deliver.

@@ -2,6 +2,7 @@
 //!
 //! It knows pods, Secrets and events; it must not know tasks, clusters of Skiff's own, or terminals.
 
+mod access;
 mod context;
 mod diagnosis;
 mod error;

@@ -115,9 +115,9 @@ async fn a_volume_in_use_is_not_deleted_and_outlives_the_cluster() {
             .code(0);
         namespace.write(
             "task.yaml",
-            "config: {kubernetes: {pod_config: {spec: {
-               containers: [{volumeMounts: [{name: cache, mountPath: /cache}]}],
-               volumes: [{name: cache, persistentVolumeClaim: {claimName: my-builder-cache}}]}}}}
+            "config: {kubernetes: {pod_config: {spec: {\
+               containers: [{volumeMounts: [{name: cache, mountPath: /cache}]}], \
+               volumes: [{name: cache, persistentVolumeClaim: {claimName: my-builder-cache}}]}}}}\n\
              run: echo kept > /cache/file\n",
         );
         namespace.launch("c", &["task.yaml"]).await.code(0);

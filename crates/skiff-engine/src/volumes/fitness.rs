@@ -1,0 +1,66 @@
+//! Which storage can hold the data of Docker and of builders.
+
+/// Words of provisioners whose storage no daemon can work on, and why.
+const UNFIT: [(&[&str], &str); 4] = [
+    (
+        &["nfs", "efs", "filestore"],
+        "it is NFS, on which neither overlay file systems nor owners of files work",
+    ),
+    (
+        &["cephfs", "glusterfs", "lustre", "fsx", "juicefs"],
+        "it is a file system over the network, on which no overlay file system can be",
+    ),
+    (
+        &["azurefile", "smb", "cifs"],
+        "it is SMB, on which neither overlay file systems nor owners of files work",
+    ),
+    (
+        &["s3", "gcsfuse", "blobfuse"],
+        "it is a bucket, on which no overlay file system can be",
+    ),
+];
+
+/// Why the storage of a provisioner cannot hold a cache of Docker; None: nothing is known against it.
+pub fn unfit_for_docker(provisioner: &str) -> Option<&'static str> {
+    let name = provisioner.to_ascii_lowercase();
+    let name = name
+        .replace("file.csi.azure.com", "azurefile")
+        .replace("azure-file", "azurefile");
+    let mut words = name.split(|char: char| !char.is_ascii_alphanumeric());
+    words.find_map(|word| {
+        let why = UNFIT.iter().find(|(words, _)| words.contains(&word));
+        why.map(|(_, why)| *why)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_over_the_network_is_known_and_disks_are_not_blamed() {
+        for unfit in [
+            "efs.csi.aws.com",
+            "filestore.csi.storage.gke.io",
+            "rook-ceph.cephfs.csi.ceph.com",
+            "file.csi.azure.com",
+            "kubernetes.io/azure-file",
+            "smb.csi.k8s.io",
+            "nfs.csi.k8s.io",
+            "cluster.local/nfs-subdir-external-provisioner",
+            "fsx.csi.aws.com",
+        ] {
+            assert!(unfit_for_docker(unfit).is_some(), "{unfit}");
+        }
+        for fit in [
+            "ebs.csi.aws.com",
+            "pd.csi.storage.gke.io",
+            "disk.csi.azure.com",
+            "rook-ceph.rbd.csi.ceph.com",
+            "rancher.io/local-path",
+            "skiff.dev/host-path",
+        ] {
+            assert_eq!(unfit_for_docker(fit), None, "{fit}");
+        }
+    }
+}
