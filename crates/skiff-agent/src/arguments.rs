@@ -12,8 +12,8 @@ use crate::layout::Layout;
 pub(crate) enum Role {
     /// PID 1 of the task container.
     Run {
-        /// Whether the pod has a Docker daemon beside it.
-        docker: bool,
+        /// What the pod has beside it.
+        engine: Option<Engine>,
     },
     /// The bridge between its standard streams and the agent's socket.
     Connect,
@@ -26,8 +26,23 @@ pub(crate) enum Role {
         /// Whether SIGTERM means nothing before the agent has left.
         until_marker: bool,
     },
+    /// The wrapper of the builder without privileges.
+    Buildkit {
+        /// Whether SIGTERM means nothing before the agent has left.
+        until_marker: bool,
+    },
+    /// The builder's process before it becomes the builder, among its own users.
+    Inside,
+    /// A trial of whether build steps can have a `/proc` of their own.
+    OwnProc {
+        /// Whether this is the first process of its namespace.
+        is_first: bool,
+    },
     /// The copier of Docker's tools, beside the daemon's start.
-    Tools,
+    Tools {
+        /// Whether it stays until the agent leaves.
+        stay: bool,
+    },
     /// A job's process before it becomes the job's shell.
     Session {
         /// Whether its standard input is the terminal that it is to control.
@@ -37,6 +52,15 @@ pub(crate) enum Role {
     },
     /// Prints its version.
     Version,
+}
+
+/// What makes images in a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A Docker daemon.
+    Daemon,
+    /// A builder without privileges.
+    Builder,
 }
 
 /// The command line, understood.
@@ -52,10 +76,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Error)]
 pub(crate) enum ArgumentError {
     /// There is no role.
-    #[error("no role given: one of run, connect, docker, tools, ssh")]
+    #[error("no role given: one of run, connect, docker, buildkit, tools, ssh")]
     NoRole,
     /// The role is not known.
-    #[error("unknown role {0:?}: one of run, connect, docker, tools, ssh")]
+    #[error("unknown role {0:?}: one of run, connect, docker, buildkit, tools, ssh")]
     UnknownRole(OsString),
     /// The role does not take this argument.
     #[error("unexpected argument {0:?}")]
@@ -78,13 +102,26 @@ impl Arguments {
         let name = args.next().ok_or(ArgumentError::NoRole)?;
         let role = match name.to_str() {
             Some("run") => Role::Run {
-                docker: args.next_if(|arg| arg == "--docker").is_some(),
+                engine: match args.next_if(|arg| arg == "--docker" || arg == "--buildkit") {
+                    Some(arg) if arg == "--docker" => Some(Engine::Daemon),
+                    Some(_) => Some(Engine::Builder),
+                    None => None,
+                },
             },
             Some("connect") => Role::Connect,
             Some("docker") => Role::Docker {
                 until_marker: args.next_if(|arg| arg == "--until-marker").is_some(),
             },
-            Some("tools") => Role::Tools,
+            Some("buildkit") => Role::Buildkit {
+                until_marker: args.next_if(|arg| arg == "--until-marker").is_some(),
+            },
+            Some("inside") => Role::Inside,
+            Some("own-proc") => Role::OwnProc {
+                is_first: args.next_if(|arg| arg == "--first").is_some(),
+            },
+            Some("tools") => Role::Tools {
+                stay: args.next_if(|arg| arg == "--stay").is_some(),
+            },
             Some("ssh") => Role::Ssh,
             Some("files") => Role::Files,
             Some("session") => Role::Session {

@@ -38,6 +38,15 @@ pub(crate) struct DockerReport {
     /// Where else it might have lain, and why it does not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tried: Vec<String>,
+    /// Whose users a builder without privileges has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user_namespace: Option<String>,
+    /// Whether a builder's steps have processes of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) process_sandbox: Option<bool>,
+    /// What went wrong while it works, where its log or the kernel says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) notice: Option<String>,
     /// How the daemon stores layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) driver: Option<String>,
@@ -81,6 +90,9 @@ impl DockerReport {
             storage: self.storage,
             tried: self.tried,
             driver: self.driver,
+            user_namespace: self.user_namespace,
+            process_sandbox: self.process_sandbox,
+            notice: self.notice,
             disk: self.disk,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use skiff_proto::{JobRecord, JobSpec, SecretVariables, StageKind, StageOrder, paths};
 
+use crate::arguments::Engine;
 use crate::clock;
 use crate::containers::Containers;
 use crate::home::Home;
@@ -32,8 +33,8 @@ pub(crate) struct Surroundings {
     pub(crate) home: Home,
     /// Where things lie.
     pub(crate) layout: Layout,
-    /// Whether there is Docker in the pod.
-    pub(crate) docker: bool,
+    /// What makes images in the pod, if anything does.
+    pub(crate) engine: Option<Engine>,
     /// The identity of this run of the agent.
     pub(crate) boot: String,
     /// What the last job's processes had on this node.
@@ -66,8 +67,7 @@ impl Surroundings {
     /// The containers that processes with this mark make; None where there is no Docker.
     pub(crate) fn containers(&self, mark: &str) -> Option<Containers> {
         let socket = self.layout.at(paths::DOCKER_SOCKET);
-        self.docker
-            .then(|| Containers::new(socket, mark.to_owned()))
+        (self.engine == Some(Engine::Daemon)).then(|| Containers::new(socket, mark.to_owned()))
     }
 
     /// What the head orders for one node: Skiff's variables, then the user's own on top.
@@ -147,17 +147,35 @@ impl Surroundings {
         let path = variables
             .entry("PATH".into())
             .or_insert_with(|| USUAL_PATH.into());
-        if self.docker {
+        if self.engine.is_some() {
             let mut with_tools = self.layout.at(paths::TOOLS_BIN).into_os_string();
             with_tools.push(":");
             with_tools.push(&*path);
             *path = with_tools;
-            variables.entry("DOCKER_HOST".into()).or_insert_with(|| {
+            let at = |path| {
                 let mut host = OsString::from("unix://");
-                host.push(self.layout.at(paths::DOCKER_SOCKET));
+                host.push(self.layout.at(path));
                 host
-            });
+            };
+            let host = variables.entry("DOCKER_HOST".into());
+            host.or_insert_with(|| at(paths::DOCKER_SOCKET));
+            if self.engine == Some(Engine::Builder) {
+                let host = variables.entry("BUILDKIT_HOST".into());
+                host.or_insert_with(|| at(paths::BUILDKIT_SOCKET));
+                self.choose_builder(variables);
+            }
         }
+    }
+
+    /// Has `docker buildx` use the pod's builder, unless the user has builders of his own elsewhere.
+    fn choose_builder(&self, variables: &mut Variables) {
+        let folder = OsString::from("BUILDX_CONFIG");
+        if variables.contains_key(&folder) {
+            return;
+        }
+        variables.insert(folder, self.layout.at(paths::BUILDX).into());
+        let builder = variables.entry("BUILDX_BUILDER".into());
+        builder.or_insert_with(|| paths::BUILDX_BUILDER.into());
     }
 
     /// `sky-<time>_<cluster>_<job>`.
@@ -210,7 +228,7 @@ mod tests {
                 workdir: "/skiff/sky_workdir".into(),
             },
             layout: Layout::default(),
-            docker: false,
+            engine: None,
             boot: "b".into(),
             last: LastOrder::default(),
         }

@@ -13,11 +13,14 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::arguments::Engine;
+use crate::builder::http2::Connection;
 use crate::docker_links;
 use crate::docker_report::{DockerReport, Phase, log_tail};
 use crate::keeper::Command;
 use crate::layout::Layout;
 use crate::queue::Event;
+use crate::tools;
 use crate::watch_dir::DirWatch;
 
 /// How long a job waits for the daemon once its container runs.
@@ -27,8 +30,33 @@ const TO_APPEAR: Duration = Duration::from_mins(10);
 /// The longest head of an answer that is read.
 const HEAD: usize = 4 << 10;
 
+/// A connection to a daemon or builder that has answered.
+enum Line {
+    Daemon(UnixStream),
+    Builder(Connection),
+}
+
+impl Line {
+    async fn open(engine: Engine, socket: &Path) -> io::Result<Self> {
+        match engine {
+            Engine::Daemon => ping(socket).await.map(Self::Daemon),
+            Engine::Builder => Connection::open(socket).await.map(Self::Builder),
+        }
+    }
+
+    /// Returns when its other end has gone.
+    async fn until_over(self) {
+        match self {
+            // The daemon says nothing more on this connection: whatever comes, it is over.
+            Self::Daemon(mut daemon) => drop(daemon.read(&mut [0; 1]).await),
+            Self::Builder(builder) => builder.until_over().await,
+        }
+    }
+}
+
 /// The gate.
 pub(crate) struct Gate {
+    engine: Engine,
     layout: Layout,
     home: PathBuf,
     state: watch::Sender<DockerState>,
@@ -40,6 +68,7 @@ pub(crate) struct Gate {
 impl Gate {
     /// A gate that reports to this keeper, for jobs at home in this folder.
     pub(crate) fn new(
+        engine: Engine,
         layout: Layout,
         home: PathBuf,
         state: watch::Sender<DockerState>,
@@ -47,6 +76,7 @@ impl Gate {
         awaited: Arc<Notify>,
     ) -> Self {
         Self {
+            engine,
             layout,
             home,
             state,
@@ -58,7 +88,7 @@ impl Gate {
     /// Runs as long as the agent.
     pub(crate) async fn run(self) {
         loop {
-            let mut daemon = match self.until_ready().await {
+            let daemon = match self.until_ready().await {
                 Ok(daemon) => daemon,
                 Err(error) => {
                     let cause = format!("the agent cannot look for it: {error}");
@@ -76,8 +106,7 @@ impl Gate {
             docker_links::make(&self.layout, &self.home);
             self.state.send_replace(DockerState::Ready);
             self.tell(Event::DockerReady).await;
-            // The daemon says nothing more on this connection: whatever comes, it is over.
-            let _ = daemon.read(&mut [0; 1]).await;
+            daemon.until_over().await;
             let cause = self.last_words("its socket closed");
             self.state.send_replace(DockerState::Failed {
                 log: log_tail(&self.layout),
@@ -92,17 +121,25 @@ impl Gate {
     }
 
     /// A connection to the daemon that has answered. Tells the keeper when a job has waited too long.
-    async fn until_ready(&self) -> io::Result<UnixStream> {
-        let socket = self.layout.at(paths::DOCKER_SOCKET);
+    async fn until_ready(&self) -> io::Result<Line> {
+        let socket = self.layout.at(match self.engine {
+            Engine::Daemon => paths::DOCKER_SOCKET,
+            Engine::Builder => paths::BUILDKIT_SOCKET,
+        });
         let dir = socket.parent().unwrap_or(Path::new("/"));
         let mut waiting_since = None;
         loop {
             let mut changes = watch_nearest(dir)?;
+            let mut tools = watch_nearest(&self.layout.at(paths::TOOLS_BIN))?;
             let deadline = waiting_since.map(|since| self.deadline(since));
             let changed_or_ready = async {
-                match ping(&socket).await {
-                    Ok(daemon) if self.is_started() => Ok(Some(daemon)),
-                    _ => changes.changed().await.map(|()| None),
+                match Line::open(self.engine, &socket).await {
+                    Ok(daemon) if self.is_started() => return Ok(Some(daemon)),
+                    _ => {}
+                }
+                tokio::select! {
+                    changed = changes.changed() => changed.map(|()| None),
+                    changed = tools.changed() => changed.map(|()| None),
                 }
             };
             tokio::select! {
@@ -121,7 +158,10 @@ impl Gate {
 
     /// Whether the wrapper is done with what it does beside the daemon.
     fn is_started(&self) -> bool {
-        DockerReport::read(&self.layout).is_none_or(|report| report.phase == Phase::Started)
+        // The builder's tools come from a container of their own.
+        let has_tools = self.engine == Engine::Daemon || tools::are_there(&self.layout);
+        has_tools
+            && DockerReport::read(&self.layout).is_none_or(|report| report.phase == Phase::Started)
     }
 
     /// Until when a job waits that has waited since then.
@@ -138,6 +178,9 @@ impl Gate {
         let Some(report) = DockerReport::read(&self.layout) else {
             return "its container has not started".to_owned();
         };
+        if report.phase == Phase::Started && !self.is_started() {
+            return "the container `tools` has not brought the programs of Docker".to_owned();
+        }
         let cause = report.cause.unwrap_or_else(|| otherwise.to_owned());
         match log_tail(&self.layout) {
             log if log.is_empty() => cause,

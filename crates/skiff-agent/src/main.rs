@@ -1,10 +1,12 @@
 //! Skiff's agent: PID 1 of a task container (`run`), its client end (`connect`, `ssh`), the wrapper of the
-//! Docker daemon (`docker`) and the copier of Docker's tools for the task (`tools`).
+//! Docker daemon (`docker`) or of the builder without privileges (`buildkit`), and the copier of Docker's tools for the
+//! task (`tools`).
 //!
 //! One static executable that travels to every pod. Must not resolve names, ask the system's user
 //! database through libc, or need anything of the image beyond a kernel.
 
 mod arguments;
+mod builder;
 mod cgroup;
 mod clock;
 mod connect;
@@ -66,11 +68,19 @@ fn main() -> ExitCode {
     };
     let layout = arguments.layout;
     let result = match arguments.role {
-        Role::Run { docker } => run::run(layout, docker).map_err(|e| fail("run", &e)),
+        Role::Run { engine } => run::run(layout, engine).map_err(|e| fail("run", &e)),
         Role::Docker { until_marker } => {
             sidecar::run(&layout, until_marker).map_err(|e| fail("docker", &e))
         }
-        Role::Tools => tools::run(&layout).map_err(|e| fail("tools", &e)),
+        Role::Buildkit { until_marker } => {
+            builder::run(&layout, until_marker).map_err(|e| fail("buildkit", &e))
+        }
+        Role::Inside => match builder::inside::run(&layout) {
+            Ok(never) => match never {},
+            Err(error) => Err(fail("inside", &error)),
+        },
+        Role::OwnProc { is_first } => Ok(builder::inside::try_own_proc(is_first)),
+        Role::Tools { stay } => tools::run(&layout, stay).map_err(|e| fail("tools", &e)),
         Role::Connect => {
             connect::connect(&layout.at(paths::AGENT_SOCKET)).map_err(|e| fail("connect", &e))
         }

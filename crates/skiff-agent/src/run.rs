@@ -14,6 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::arguments::Engine;
+use crate::builder::{buildx, stand_in};
 use crate::cgroup::MemoryWatch;
 use crate::clock::now_ms;
 use crate::connection::{self, Peer};
@@ -75,7 +77,7 @@ pub(crate) enum RunError {
 
 /// Runs the agent until the cluster goes down or the container is told to stop: both end with success,
 /// so that the kubelet does not start the container again.
-pub(crate) fn run(layout: Layout, docker: bool) -> Result<ExitCode, RunError> {
+pub(crate) fn run(layout: Layout, engine: Option<Engine>) -> Result<ExitCode, RunError> {
     let marker = layout.at(paths::LEAVE_MARKER);
     prepare(&layout)?;
     let home = Home::prepare(&layout).map_err(RunError::Home)?;
@@ -84,7 +86,7 @@ pub(crate) fn run(layout: Layout, docker: bool) -> Result<ExitCode, RunError> {
         own: std::env::vars_os().collect(),
         home,
         boot: format!("{:x}-{:x}", now_ms(), std::process::id()),
-        docker,
+        engine,
         layout,
         last: LastOrder::default(),
     };
@@ -171,7 +173,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     let stages = Stages::new(surroundings.clone(), reaper.clone());
     let nodes = Nodes::new(&surroundings, stages.clone(), key.as_ref());
     let docker_awaited = Arc::new(Notify::new());
-    let docker_gate = DockerGate::new(surroundings.docker, Arc::clone(&docker_awaited));
+    let docker_gate = DockerGate::new(surroundings.engine.is_some(), Arc::clone(&docker_awaited));
     let docker = watch_docker(&surroundings, &keeper, &docker_awaited)?;
     let api_server = ApiServer::of(&surroundings);
     let activity = Activity::new();
@@ -208,7 +210,7 @@ async fn live(surroundings: Surroundings, past: Past) -> Result<(), RunError> {
     if rank == 0 {
         let capacity = capacity(&surroundings, nodes.count());
         let keeper = Keeper::new(
-            Queue::new(capacity, surroundings.docker, past),
+            Queue::new(capacity, surroundings.engine.is_some(), past),
             surroundings,
             nodes.clone(),
             keeper,
@@ -242,12 +244,21 @@ fn watch_docker(
     awaited: &Arc<Notify>,
 ) -> Result<watch::Receiver<DockerState>, RunError> {
     let (state, known) = watch::channel(DockerState::Off);
-    if surroundings.docker {
+    if let Some(engine) = surroundings.engine {
         state.send_replace(DockerState::Starting);
         let (layout, home) = (&surroundings.layout, &surroundings.home.dir);
         sidecar::tell_home(layout, home)
             .map_err(|error| RunError::Folder(layout.run_dir(), error))?;
+        if engine == Engine::Builder {
+            let socket = || layout.at(paths::DOCKER_SOCKET);
+            let listener =
+                stand_in::listen(layout).map_err(|error| RunError::Listen(socket(), error))?;
+            tokio::spawn(stand_in::serve(listener));
+            buildx::register(layout, home)
+                .map_err(|error| RunError::Folder(layout.at(paths::BUILDX), error))?;
+        }
         let gate = Gate::new(
+            engine,
             layout.clone(),
             home.clone(),
             state,

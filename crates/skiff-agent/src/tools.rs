@@ -15,10 +15,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use skiff_proto::paths;
 use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
 
+use crate::builder::folder;
 use crate::launcher::{LAUNCHER, LIBRARIES, LOADER, PROGRAMS};
 use crate::layout::Layout;
 use crate::report;
+use crate::watch_dir::DirWatch;
 
 /// Where images keep the client's plugins; the first folder that has one wins.
 const PLUGIN_FOLDERS: [&str; 7] = [
@@ -30,6 +33,8 @@ const PLUGIN_FOLDERS: [&str; 7] = [
     "/usr/local/bin",
     "/usr/bin",
 ];
+/// The builder's client.
+const BUILDCTL: &str = "buildctl";
 const PLUGINS: [&str; 2] = ["docker-buildx", "docker-compose"];
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -39,6 +44,9 @@ pub(crate) enum ToolsError {
     /// The image has no client.
     #[error("the image has no docker client on its PATH")]
     NoClient,
+    /// It cannot wait for the agent to leave.
+    #[error("cannot wait until the agent leaves")]
+    Stay(#[source] io::Error),
     /// A file cannot be copied.
     #[error("cannot copy {0} to {1}")]
     Copy(PathBuf, PathBuf, #[source] io::Error),
@@ -53,16 +61,60 @@ pub(crate) enum ToolsError {
     Libraries(PathBuf, PathBuf, #[source] io::Error),
 }
 
-/// Copies the client and the plugins that are there.
-pub(crate) fn run(layout: &Layout) -> Result<ExitCode, ToolsError> {
+/// Copies the client and the plugins that are there; then stays, where it is to, until the agent leaves or the
+/// container is told to stop.
+pub(crate) fn run(layout: &Layout, stay: bool) -> Result<ExitCode, ToolsError> {
+    copy_all(layout)?;
+    if stay {
+        until_left(layout).map_err(ToolsError::Stay)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn until_left(layout: &Layout) -> io::Result<()> {
+    folder::open_to_all(&layout.run_dir())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut stop = signal(SignalKind::terminate())?;
+        let mut changes = DirWatch::new(&layout.run_dir())?;
+        while !layout.at(paths::LEAVE_MARKER).exists() {
+            tokio::select! {
+                changed = changes.changed() => changed?,
+                _ = stop.recv() => return Ok(()),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Lends the task the builder's own client, which its image brings.
+pub(crate) fn lend_buildctl(layout: &Layout) -> Result<(), ToolsError> {
+    match search(BUILDCTL) {
+        Some(found) => {
+            Kit::new(layout)?.install(&found, &layout.at(paths::TOOLS_BIN).join(BUILDCTL))
+        }
+        None => {
+            report(&format!("the image has no {BUILDCTL}"));
+            Ok(())
+        }
+    }
+}
+
+/// Whether all are there: the client comes last.
+pub(crate) fn are_there(layout: &Layout) -> bool {
+    layout.at(paths::TOOLS_BIN).join("docker").exists()
+}
+
+fn copy_all(layout: &Layout) -> Result<(), ToolsError> {
     // The task's user may be any, and assembles its own agent in this folder.
     let bin = layout.at(paths::BIN);
     make_folder(&bin)?;
-    fs::set_permissions(&bin, Permissions::from_mode(0o1777))
-        .map_err(|error| ToolsError::Make(bin, error))?;
+    // Whose the folder is opens it.
+    let _ = fs::set_permissions(&bin, Permissions::from_mode(0o1777));
     let kit = Kit::new(layout)?;
     let client = search("docker").ok_or(ToolsError::NoClient)?;
-    kit.install(&client, &layout.at(paths::TOOLS_BIN).join("docker"))?;
     for plugin in PLUGINS {
         let found = PLUGIN_FOLDERS
             .iter()
@@ -73,10 +125,11 @@ pub(crate) fn run(layout: &Layout) -> Result<ExitCode, ToolsError> {
             None => report(&format!("the image has no {plugin}")),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    kit.install(&client, &layout.at(paths::TOOLS_BIN).join("docker"))
 }
 
-fn search(name: &str) -> Option<PathBuf> {
+/// A program of the image by its name.
+pub(crate) fn search(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
     std::env::split_paths(&path)
         .map(|dir| dir.join(name))

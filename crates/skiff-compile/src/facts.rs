@@ -55,6 +55,9 @@ pub struct NodeFacts {
     pub architecture: String,
     /// Its kubelet.
     pub kubelet: Version,
+    /// Whether its usual container runtime gives pods users of their own, as far as the node says so.
+    #[serde(default)]
+    pub user_namespaces: bool,
     /// What it has.
     pub capacity: Amounts,
     /// What pods may have of it.

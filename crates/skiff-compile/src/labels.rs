@@ -46,6 +46,10 @@ pub const HOOKS_KEY: &str = "hooks.json";
 pub const TASK_CONTAINER: &str = "task";
 /// Name of the container that runs the Docker daemon.
 pub const DOCKER_CONTAINER: &str = "docker";
+/// Name of the container that runs the builder.
+pub const BUILDKIT_CONTAINER: &str = "buildkit";
+/// Name of the container that Docker's tools come from, where there is no daemon.
+pub const TOOLS_CONTAINER: &str = "tools";
 /// Name of the init container that puts the agent in place for an image without a shell.
 pub const AGENT_CONTAINER: &str = "skiff-agent";
 /// Name of the init container that fills the volume of a node's home.

@@ -56,7 +56,7 @@ impl Template {
         let mut spec = changed.spec.unwrap_or_default();
         reserved::check(&own, &spec)?;
         home::follow_task(&mut spec);
-        docker::lend_mounts(&mut spec);
+        docker::settle(input, &mut spec);
         node_choice::narrow(input, &mut spec)?;
         // Task pods do not talk to the API server, but for those that were given an identity.
         let has_identity = spec.service_account_name.is_some();
@@ -68,6 +68,9 @@ impl Template {
         }
         let mut metadata = metadata::of_pods(input, cluster, changed.metadata.unwrap_or_default());
         let annotations = metadata.annotations.get_or_insert_default();
+        if let Some((key, value)) = docker::annotation(input) {
+            annotations.entry(key).or_insert(value);
+        }
         annotations.insert(labels::SPEC_HASH.to_owned(), crate::hash(&spec));
         Ok(Self { metadata, spec })
     }

@@ -79,6 +79,7 @@ prop_compose! {
             os: "linux".to_owned(),
             architecture: "amd64".to_owned(),
             kubelet: Version { major: 1, minor: 30 },
+            user_namespaces: false,
             capacity,
             allocatable,
             labels: BTreeMap::new(),

@@ -5,8 +5,7 @@
 use std::fmt;
 
 use skiff_schema::{
-    DockerMode, FileKind, FileMount, KubernetesConfig, ResolvedResources, ResolvedTask, Task,
-    TaskFile,
+    FileKind, FileMount, KubernetesConfig, ResolvedResources, ResolvedTask, Task, TaskFile,
 };
 use thiserror::Error;
 
@@ -175,12 +174,6 @@ impl Obstacles {
 
     /// What the configuration asks for, that of the task included.
     fn configuration(&mut self, config: &KubernetesConfig) {
-        if config.docker.mode == DockerMode::Build {
-            self.add(
-                "`enable_docker: BUILD` is not there in this version of Skiff",
-                "`enable_docker: ALL` builds images too, with a privileged sidecar",
-            );
-        }
         if config.docker.cache_volume.is_some() {
             self.add(
                 "`enable_docker.cache_volume` is not there in this version of Skiff",

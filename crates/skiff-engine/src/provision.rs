@@ -20,6 +20,8 @@ use crate::{Event, Reporter};
 pub(crate) const CONTAINERS: &[&str] = &[
     labels::TASK_CONTAINER,
     labels::DOCKER_CONTAINER,
+    labels::BUILDKIT_CONTAINER,
+    labels::TOOLS_CONTAINER,
     labels::AGENT_CONTAINER,
 ];
 

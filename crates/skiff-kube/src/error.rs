@@ -162,7 +162,13 @@ impl ApiError {
 }
 
 fn admission_hint(message: &str) -> String {
-    if message.contains("rivileged") {
+    let confined = ["nconfined", "seccomp", "AppArmor", "procMount"];
+    if message.contains("buildkit") && confined.iter().any(|word| message.contains(word)) {
+        "building without privileges needs user namespaces and mounts, which the profiles `Unconfined` of seccomp and \
+         AppArmor allow; ask the administrator to exempt the container `buildkit` from that policy, or for a namespace \
+         with `pod-security.kubernetes.io/enforce: privileged`: Kubernetes has no level between"
+            .to_owned()
+    } else if message.contains("rivileged") {
         "Docker in the pod needs a privileged sidecar; ask the administrator to allow privileged pods in this \
          namespace (`pod-security.kubernetes.io/enforce: privileged`), or remove `enable_docker`"
             .to_owned()
@@ -311,6 +317,16 @@ mod tests {
             let hint = error.hint().unwrap_or_default();
             assert!(hint.contains("privileged sidecar"), "{message}: {hint}");
         }
+    }
+
+    #[test]
+    fn d08_a_builder_that_pod_security_refuses_is_told_from_a_privileged_daemon() {
+        let hint = super::admission_hint(
+            "pods \"c\" is forbidden: violates PodSecurity \"baseline:latest\": seccompProfile (container \"buildkit\" \
+             must not set securityContext.seccompProfile.type to \"Unconfined\")",
+        );
+        assert!(hint.contains("exempt the container `buildkit`"), "{hint}");
+        assert!(!hint.contains("privileged sidecar"), "{hint}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeRuntimeHandler};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Api;
 use kube::api::ListParams;
@@ -57,6 +57,7 @@ fn node_facts(node: &Node) -> NodeFacts {
         os: info.operating_system,
         architecture: info.architecture,
         kubelet: parse_version(&info.kubelet_version),
+        user_namespaces: has_user_namespaces(status.runtime_handlers.as_deref()),
         capacity: amounts(status.capacity.as_ref()),
         allocatable: amounts(status.allocatable.as_ref()),
         labels: node.metadata.labels.clone().unwrap_or_default(),
@@ -67,6 +68,17 @@ fn node_facts(node: &Node) -> NodeFacts {
             .map(|address| address.address)
             .collect(),
     }
+}
+
+/// Whether the handler of pods that name no runtime class gives them users of their own.
+fn has_user_namespaces(handlers: Option<&[NodeRuntimeHandler]>) -> bool {
+    let usual = |handler: &&NodeRuntimeHandler| handler.name.as_deref().unwrap_or("").is_empty();
+    let features = handlers
+        .unwrap_or_default()
+        .iter()
+        .find(usual)
+        .and_then(|handler| handler.features.as_ref());
+    features.and_then(|features| features.user_namespaces) == Some(true)
 }
 
 fn amounts(quantities: Option<&BTreeMap<String, Quantity>>) -> Amounts {

@@ -76,6 +76,15 @@ pub struct DockerFacts {
     /// How it stores layers: `overlay2`.
     #[serde(skip_serializing_if = "is_default")]
     pub driver: Option<String>,
+    /// Whose users a builder without privileges has.
+    #[serde(skip_serializing_if = "is_default")]
+    pub user_namespace: Option<String>,
+    /// Whether a builder's steps have processes of their own.
+    #[serde(skip_serializing_if = "is_default")]
+    pub process_sandbox: Option<bool>,
+    /// What went wrong while it works.
+    #[serde(skip_serializing_if = "is_default")]
+    pub notice: Option<String>,
     /// How much of its room the data takes.
     #[serde(skip_serializing_if = "is_default")]
     pub disk: Option<DiskUse>,

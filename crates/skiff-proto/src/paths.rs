@@ -24,6 +24,12 @@ pub const HOME: &str = "/skiff/home";
 pub const DOCKER_SOCKET: &str = "/skiff/docker/docker.sock";
 /// The socket of a builder without privileges.
 pub const BUILDKIT_SOCKET: &str = "/skiff/docker/buildkitd.sock";
+/// The builder's own folder: its configuration, and its socket until it answers.
+pub const BUILDER: &str = "/skiff/builder";
+/// Where `docker buildx` keeps its builders, with the pod's own among them.
+pub const BUILDX: &str = "/skiff/buildx";
+/// The name of the pod's own builder.
+pub const BUILDX_BUILDER: &str = "skiff";
 /// The daemon's log, kept by the sidecar wrapper.
 pub const DOCKER_LOG: &str = "/skiff/docker/daemon.log";
 /// What the wrapper found and chose, as JSON.

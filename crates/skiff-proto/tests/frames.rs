@@ -194,6 +194,9 @@ fn facts() -> impl Strategy<Value = Box<DockerFacts>> {
             storage,
             tried,
             driver,
+            user_namespace: None,
+            process_sandbox: Some(true),
+            notice: None,
             disk,
         })
     })

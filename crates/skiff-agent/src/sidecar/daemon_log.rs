@@ -18,7 +18,7 @@ const ROOM: u64 = 4 << 20;
 
 /// The log, and the pipe through which the daemons write to it.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     file: LogFile,
     output: io::PipeReader,
     writer: io::PipeWriter,
@@ -26,7 +26,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Begins a new log; what an earlier daemon wrote becomes the older one.
-    pub(super) fn begin(layout: &Layout) -> Result<Self, SidecarError> {
+    pub(crate) fn begin(layout: &Layout) -> Result<Self, SidecarError> {
         let path = layout.at(paths::DOCKER_LOG);
         let folder_error = |error| SidecarError::Folder(path.clone(), error);
         let file = LogFile::with_room(path.clone(), ROOM).map_err(folder_error)?;
@@ -39,12 +39,12 @@ impl Log {
     }
 
     /// A writing end for one more process.
-    pub(super) fn writer(&self) -> Result<io::PipeWriter, SidecarError> {
+    pub(crate) fn writer(&self) -> Result<io::PipeWriter, SidecarError> {
         self.writer.try_clone().map_err(SidecarError::Supervise)
     }
 
     /// Takes what the processes write, until the last of them has ended. To be called in the runtime.
-    pub(super) fn pump(self) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn pump(self) -> io::Result<JoinHandle<()>> {
         let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(self.output))?;
         let mut file = self.file;
         Ok(tokio::spawn(async move {

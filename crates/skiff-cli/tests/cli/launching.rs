@@ -59,7 +59,6 @@ refusals! {
     a_mount_whose_source_is_missing_is_refused: "file_mounts: {/data: ./nothing}\nrun: echo\n";
     volumes_are_refused: "volumes: {/mnt/data: scratch}\nrun: echo\n";
     secrets_that_a_server_keeps_are_refused: "secrets: {TOKEN: null, OTHER: null}\nrun: echo\n";
-    docker_without_privileges_is_refused: "config: {kubernetes: {enable_docker: BUILD}}\nrun: docker build .\n";
     all_obstacles_are_told_at_once: "\
 resources: {accelerators: A100}
 file_mounts: {/a: s3://a, /b: s3://b, /c: s3://c, /d: s3://d, /e: s3://e}

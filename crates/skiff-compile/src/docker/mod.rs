@@ -1,5 +1,6 @@
-//! Docker inside the pod: a daemon in a sidecar, its tools and its socket in the task container.
+//! Docker inside the pod: a daemon or a builder in a sidecar, its tools and its socket in the task container.
 
+mod build;
 mod data;
 mod resources;
 mod settings;
@@ -25,10 +26,30 @@ const TMP_VOLUME: &str = "tmp";
 /// Adds what the configured mode needs to the pod of a task.
 pub(crate) fn add(input: &Input<'_>, spec: &mut PodSpec) {
     match input.config.docker.mode {
-        // Launching refuses the sidecar that builds only.
-        DockerMode::Off | DockerMode::Build => {}
+        DockerMode::Off => {}
         DockerMode::All => add_all(input, spec),
+        DockerMode::Build => build::add(input, spec),
     }
+}
+
+/// Looks again at the pod once the user's changes are in it.
+pub(crate) fn settle(input: &Input<'_>, spec: &mut PodSpec) {
+    if input.config.docker.mode == DockerMode::Build {
+        build::settle(spec);
+    }
+    lend_mounts(spec);
+}
+
+/// An annotation that the pod needs for its mode.
+pub(crate) fn annotation(input: &Input<'_>) -> Option<(String, String)> {
+    let builds = input.config.docker.mode == DockerMode::Build;
+    builds.then(|| build::annotation(input)).flatten()
+}
+
+/// Whether sidecars start before the task and end after it by themselves.
+fn has_native_sidecars(input: &Input<'_>) -> bool {
+    let (architectures, allowed) = (&input.agent.architectures, input.allowed_nodes());
+    input.facts.pod_version(architectures, allowed) >= NATIVE_SIDECARS
 }
 
 fn add_all(input: &Input<'_>, spec: &mut PodSpec) {
@@ -37,11 +58,7 @@ fn add_all(input: &Input<'_>, spec: &mut PodSpec) {
         .iter_mut()
         .find(|c| c.name == labels::TASK_CONTAINER);
     connect(task.expect("every pod has a task container"));
-    if input
-        .facts
-        .pod_version(&input.agent.architectures, input.allowed_nodes())
-        >= NATIVE_SIDECARS
-    {
+    if has_native_sidecars(input) {
         let mut sidecar = sidecar::container(input, &["docker"]);
         sidecar.restart_policy = Some("Always".to_owned());
         spec.init_containers.get_or_insert_default().push(sidecar);
@@ -63,7 +80,7 @@ fn add_all(input: &Input<'_>, spec: &mut PodSpec) {
 
 /// Mounts in the sidecar what the user has mounted in the task: `docker run -v` means the daemon's
 /// own files. What the sidecar has at a path already stays, but for `/tmp`, which is the task's.
-pub(crate) fn lend_mounts(spec: &mut PodSpec) {
+fn lend_mounts(spec: &mut PodSpec) {
     let init = spec.init_containers.iter_mut().flatten();
     let mut task = Vec::new();
     let mut daemon = None;

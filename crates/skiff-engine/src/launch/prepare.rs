@@ -145,6 +145,20 @@ fn usable(secret: &Secret, alive: bool) -> Result<Option<(SkiffCluster, Nodes)>,
     }
 }
 
+/// How what a cluster has of Docker falls short of what a task wants: a daemon builds images too, a builder is no
+/// daemon.
+fn docker_differs(has: DockerMode, wants: DockerMode) -> Option<(&'static str, &'static str)> {
+    let builder = "Docker's builder without a daemon (`enable_docker: BUILD`)";
+    match (has, wants) {
+        (_, DockerMode::Off) | (DockerMode::All, _) | (DockerMode::Build, DockerMode::Build) => {
+            None
+        }
+        (DockerMode::Off, DockerMode::All) => Some(("no Docker", "Docker")),
+        (DockerMode::Off, DockerMode::Build) => Some(("no Docker", builder)),
+        (DockerMode::Build, DockerMode::All) => Some((builder, "a Docker daemon")),
+    }
+}
+
 /// Whether the task can run on the cluster of this name.
 fn check_fit(
     request: &LaunchRequest,
@@ -159,8 +173,8 @@ fn check_fit(
         })
     };
     let record = &existing.record;
-    if request.config.docker.mode == DockerMode::All && record.docker == DockerMode::Off {
-        return differs("no Docker", "Docker");
+    if let Some((has, wants)) = docker_differs(record.docker, request.config.docker.mode) {
+        return differs(has, wants);
     }
     let (wanted, present) = (request.task.num_nodes, record.num_nodes);
     if wanted > present {
