@@ -8,12 +8,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use skiff_proto::{DiskUse, DockerFacts, paths};
 
+use crate::cgroup::size;
+use crate::docker_causes::explain;
 use crate::layout::Layout;
 
-/// How much of the daemon's log is quoted.
-const TAIL: u64 = 4 << 10;
-/// How many lines of it.
-const TAIL_LINES: usize = 20;
+/// How much of the end of the daemon's log is looked at.
+const TAIL: u64 = 16 << 10;
+/// How many lines of it are quoted.
+const TAIL_LINES: usize = 12;
 
 /// The report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,15 @@ pub(crate) struct DockerReport {
     /// What came of copying the command-line tools, where the wrapper did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tools: Option<String>,
+    /// The sidecar's limit of memory in bytes, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_limit: Option<u64>,
+    /// How often the kernel has killed here for want of memory.
+    #[serde(default)]
+    pub(crate) memory_kills: u64,
+    /// How the sidecar before this one ended, where it could not say so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) earlier: Option<String>,
     /// The daemon's arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) arguments: Vec<String>,
@@ -104,20 +115,93 @@ impl DockerReport {
         fs::write(&fresh, serde_json::to_vec_pretty(self)?)?;
         fs::rename(fresh, path)
     }
+
+    /// Where memory was wanted, and how to get more: the end of a sentence.
+    pub(crate) fn memory_words(&self) -> String {
+        match self.memory_limit {
+            Some(limit) => format!(
+                "at the Docker sidecar's memory limit of {}; give it more with `enable_docker.resources`",
+                size(limit)
+            ),
+            None => {
+                "on a node whose memory was used up; ask for some with `enable_docker.resources`"
+                    .to_owned()
+            }
+        }
+    }
 }
 
-/// The last lines of the daemon's log; empty where there is none.
+/// What is known of why there is no daemon.
+pub(crate) fn last_words(layout: &Layout, otherwise: &str) -> String {
+    let Some(report) = DockerReport::read(layout) else {
+        return "its container has not started".to_owned();
+    };
+    let cause = report.cause.or(report.earlier);
+    let mut words = cause.unwrap_or_else(|| otherwise.to_owned());
+    let log = log_tail(layout);
+    if let Some(known) = explain(&log) {
+        words.push_str("; ");
+        words.push_str(known.meaning);
+    }
+    if !log.is_empty() {
+        words.push_str("; the end of its log:\n");
+        words.push_str(&log);
+    }
+    words
+}
+
+/// The last lines of the daemon's log that tell something; empty where there is none.
 pub(crate) fn log_tail(layout: &Layout) -> String {
-    read_tail(&layout.at(paths::DOCKER_LOG)).unwrap_or_default()
+    let end = log_since(layout, 0).unwrap_or_default();
+    // The newest file may have just begun.
+    let before = layout.at(paths::DOCKER_LOG).with_extension("log.1");
+    match quoted(&end) {
+        none if none.is_empty() => quoted(&read_end(&before, 0).unwrap_or_default()),
+        lines => lines,
+    }
 }
 
-fn read_tail(path: &Path) -> io::Result<String> {
+/// What the daemon has written since its log was so long, as far as that is not too much.
+pub(crate) fn log_since(layout: &Layout, length: u64) -> io::Result<String> {
+    read_end(&layout.at(paths::DOCKER_LOG), length)
+}
+
+/// The length of the daemon's log.
+pub(crate) fn log_length(layout: &Layout) -> u64 {
+    fs::metadata(layout.at(paths::DOCKER_LOG)).map_or(0, |file| file.len())
+}
+
+fn read_end(path: &Path, from: u64) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    // A shorter one has begun anew.
+    let from = if from > length { 0 } else { from };
+    file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL))))?;
     let mut bytes = Vec::new();
     file.take(TAIL).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last lines; where there are others than notes, those.
+fn quoted(text: &str) -> String {
+    let is_note = |line: &&str| line.contains(" level=info ");
+    let mut lines: Vec<&str> = text.lines().filter(|line| !is_note(line)).collect();
+    if lines.is_empty() {
+        lines = text.lines().collect();
+    }
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn notes_are_quoted_only_where_there_is_nothing_else() {
+        let notes =
+            "time=\"1\" level=info msg=\"Starting up\"\ntime=\"2\" level=info msg=\"Loading\"";
+        assert_eq!(quoted(notes), notes);
+        let text = format!("{notes}\nfailed to start daemon: no space\n{notes}\n");
+        assert_eq!(quoted(&text), "failed to start daemon: no space");
+    }
 }

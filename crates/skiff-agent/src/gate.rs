@@ -11,12 +11,12 @@ use skiff_proto::{DockerState, paths};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::arguments::Engine;
 use crate::builder::http2::Connection;
 use crate::docker_links;
-use crate::docker_report::{DockerReport, Phase, log_tail};
+use crate::docker_report::{DockerReport, Phase, last_words, log_tail};
 use crate::keeper::Command;
 use crate::layout::Layout;
 use crate::queue::Event;
@@ -27,6 +27,8 @@ use crate::watch_dir::DirWatch;
 const TO_ANSWER: Duration = Duration::from_mins(2);
 /// How long a job waits for the daemon's container, whose image may have to be pulled yet.
 const TO_APPEAR: Duration = Duration::from_mins(10);
+/// How long the wrapper has to say why the daemon has ended.
+const TO_TELL: Duration = Duration::from_secs(2);
 /// The longest head of an answer that is read.
 const HEAD: usize = 4 << 10;
 
@@ -107,6 +109,7 @@ impl Gate {
             self.state.send_replace(DockerState::Ready);
             self.tell(Event::DockerReady).await;
             daemon.until_over().await;
+            self.until_told().await;
             let cause = self.last_words("its socket closed");
             self.state.send_replace(DockerState::Failed {
                 log: log_tail(&self.layout),
@@ -122,10 +125,7 @@ impl Gate {
 
     /// A connection to the daemon that has answered. Tells the keeper when a job has waited too long.
     async fn until_ready(&self) -> io::Result<Line> {
-        let socket = self.layout.at(match self.engine {
-            Engine::Daemon => paths::DOCKER_SOCKET,
-            Engine::Builder => paths::BUILDKIT_SOCKET,
-        });
+        let socket = socket(self.engine, &self.layout);
         let dir = socket.parent().unwrap_or(Path::new("/"));
         let mut waiting_since = None;
         loop {
@@ -156,6 +156,19 @@ impl Gate {
         }
     }
 
+    /// Waits for what the wrapper has to say of the daemon's end, not for long: it may have gone too.
+    async fn until_told(&self) {
+        let told = async {
+            let report = self.layout.at(paths::DOCKER_REPORT);
+            let mut changes = DirWatch::new(report.parent().unwrap_or(Path::new("/")))?;
+            while self.is_started() {
+                changes.changed().await?;
+            }
+            io::Result::Ok(())
+        };
+        let _ = timeout(TO_TELL, told).await;
+    }
+
     /// Whether the wrapper is done with what it does beside the daemon.
     fn is_started(&self) -> bool {
         // The builder's tools come from a container of their own.
@@ -175,18 +188,29 @@ impl Gate {
 
     /// What is known of why there is no daemon.
     fn last_words(&self, otherwise: &str) -> String {
-        let Some(report) = DockerReport::read(&self.layout) else {
-            return "its container has not started".to_owned();
-        };
-        if report.phase == Phase::Started && !self.is_started() {
+        let is_started =
+            DockerReport::read(&self.layout).is_some_and(|report| report.phase == Phase::Started);
+        if is_started && !self.is_started() {
             return "the container `tools` has not brought the programs of Docker".to_owned();
         }
-        let cause = report.cause.unwrap_or_else(|| otherwise.to_owned());
-        match log_tail(&self.layout) {
-            log if log.is_empty() => cause,
-            log => format!("{cause}; the end of its log:\n{log}"),
-        }
+        last_words(&self.layout, otherwise)
     }
+}
+
+/// Whether the daemon answers now; without an answer in this time it does not.
+pub(crate) async fn is_there(engine: Engine, layout: &Layout, patience: Duration) -> bool {
+    let socket = socket(engine, layout);
+    matches!(
+        timeout(patience, Line::open(engine, &socket)).await,
+        Ok(Ok(_))
+    )
+}
+
+fn socket(engine: Engine, layout: &Layout) -> PathBuf {
+    layout.at(match engine {
+        Engine::Daemon => paths::DOCKER_SOCKET,
+        Engine::Builder => paths::BUILDKIT_SOCKET,
+    })
 }
 
 /// Watches the folder, or while it does not exist the nearest one above it that does.

@@ -13,6 +13,7 @@ mod connect;
 mod connection;
 mod containers;
 mod departure;
+mod docker_causes;
 mod docker_links;
 mod docker_report;
 mod environment;

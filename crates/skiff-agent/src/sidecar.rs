@@ -27,6 +27,7 @@ pub(crate) mod disk;
 pub(crate) mod file_system;
 mod firewall;
 mod lent_home;
+mod memory;
 mod mounts;
 mod network;
 mod overlay;
@@ -86,7 +87,11 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
     if layout.at(paths::LEAVE_MARKER).exists() {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut state = DockerReport::default();
+    memory::protect();
+    let mut state = DockerReport {
+        earlier: silent_end(layout),
+        ..DockerReport::default()
+    };
     write(&state, layout);
     let result = prepare(&mut state, layout)
         .and_then(|prepared| supervise::supervise(prepared, &mut state, layout, until_marker));
@@ -96,10 +101,8 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
             (state.phase, state.cause) =
                 (Phase::Ended, Some("its container was told to stop".into()));
         }
-        Ok(Ending::Died(code)) => {
-            state.phase = Phase::Died;
-            state.cause = Some(format!("the daemon ended with code {code}"));
-        }
+        // Told as soon as it was known.
+        Ok(Ending::Died(_)) => {}
         Err(error) => {
             (state.phase, state.cause) = (Phase::Unusable, Some(chain(error)));
         }
@@ -116,6 +119,19 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// How the sidecar before this one ended, where it had no time to say so.
+fn silent_end(layout: &Layout) -> Option<String> {
+    let before = DockerReport::read(layout)?;
+    let is_silent = matches!(before.phase, Phase::Preparing | Phase::Started);
+    is_silent.then(|| match before.memory_limit {
+        Some(_) => format!(
+            "its container was killed, perhaps for want of memory {}",
+            before.memory_words()
+        ),
+        None => "its container was killed".to_owned(),
+    })
 }
 
 /// Makes everything ready that the daemon needs, and says in the report what was found and chosen.

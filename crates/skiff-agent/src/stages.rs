@@ -163,7 +163,7 @@ impl Stages {
     /// Starts a stage. Must be called where the reaper runs.
     pub(crate) fn start(&self, order: &StageOrder) -> Stage {
         let (stage, driver) = Stage::new();
-        let witness = Witness::new(self.memory.as_ref());
+        let witness = Witness::new(self.memory.as_ref(), &self.surroundings);
         match Process::start(order, self) {
             Ok(process) => drop(tokio::spawn(process.run(driver, witness))),
             Err(error) => {

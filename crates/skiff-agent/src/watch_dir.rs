@@ -18,9 +18,18 @@ pub(crate) struct DirWatch {
 impl DirWatch {
     /// Watches a folder. What happens from here on is not missed: look at the folder after this.
     pub(crate) fn new(dir: &Path) -> io::Result<Self> {
-        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let entries = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_TO;
-        inotify::add_watch(&events, dir, entries | WatchFlags::ATTRIB)?;
+        Self::watch(dir, entries | WatchFlags::ATTRIB)
+    }
+
+    /// Watches what is in one file, where it is changed in place.
+    pub(crate) fn of_file(file: &Path) -> io::Result<Self> {
+        Self::watch(file, WatchFlags::MODIFY)
+    }
+
+    fn watch(path: &Path, what: WatchFlags) -> io::Result<Self> {
+        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        inotify::add_watch(&events, path, what)?;
         Ok(Self {
             events: pipe::Receiver::from_file_unchecked(File::from(events))?,
         })

@@ -34,7 +34,7 @@ fn path_of(line: &str, wanted: impl Fn(&str) -> bool) -> Option<&str> {
 }
 
 /// The number behind a word in a file of one word and number a line.
-fn counted(file: &Path, word: &str) -> Option<u64> {
+pub(crate) fn counted(file: &Path, word: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     text.lines().find_map(|line| {
         let (name, number) = line.split_once(' ')?;
@@ -43,6 +43,6 @@ fn counted(file: &Path, word: &str) -> Option<u64> {
 }
 
 /// The number that a file consists of.
-fn number(file: &Path) -> Option<u64> {
+pub(crate) fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }

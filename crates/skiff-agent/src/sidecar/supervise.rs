@@ -1,27 +1,37 @@
 //! Stays with the daemon: keeps its log, notices its death, ends it when the agent has left.
 
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::process::Child;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use skiff_proto::paths;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::containerd::Containerd;
 use super::daemon::Daemon;
 use super::daemon_log::Log;
+use super::memory::MemoryEvents;
 use super::storage::Storage;
 use super::upkeep::Upkeep;
-use super::{SidecarError, lent_home};
-use crate::docker_report::DockerReport;
+use super::{SidecarError, lent_home, write};
+use crate::docker_report::{DockerReport, Phase};
 use crate::layout::Layout;
 use crate::reaper::Reaper;
 use crate::watch_dir::DirWatch;
 
 /// How long the daemon has to end by itself.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The code of a process that was killed.
+const KILLED: i32 = 137;
 
 /// How long the log of processes that have ended is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -66,7 +76,46 @@ pub(super) fn supervise(
     runtime.block_on(async {
         // Watched before the daemon is started, so that nothing that happens meanwhile is missed.
         let wish = Wish::new(layout, until_marker).map_err(SidecarError::Supervise)?;
+        let memory = MemoryEvents::watch();
+        state.memory_limit = memory.as_ref().and_then(MemoryEvents::limit);
+        state.memory_kills = memory.as_ref().map_or(0, MemoryEvents::kills);
         let reaper = Reaper::start().map_err(SidecarError::Supervise)?;
+        let mut processes = Processes::start(prepared, &reaper).await?;
+        // Several look after different things, and each tells of its own.
+        let shared = RefCell::new(std::mem::take(state));
+        let ending = match processes.died {
+            Some(code) => Ok(Ending::Died(code)),
+            None => stay(&mut processes, wish, memory, &shared, layout).await,
+        };
+        *state = shared.into_inner();
+        if let Ok(Ending::Died(code)) = ending {
+            state.phase = Phase::Died;
+            state.cause = Some(death(state, code));
+            // At once: the jobs that have lost it fail now.
+            write(state, layout);
+        }
+        processes.end().await;
+        ending
+    })
+}
+
+/// The processes that the wrapper has started.
+#[derive(Debug)]
+struct Processes {
+    /// The daemon, then its containerd: in the order in which they are ended.
+    daemons: Vec<(Pid, oneshot::Receiver<i32>)>,
+    /// What copies the tools.
+    tools: Option<oneshot::Receiver<i32>>,
+    /// The code of the first that ended before all were started.
+    died: Option<i32>,
+    /// What keeps the log of all.
+    pump: JoinHandle<()>,
+    /// Held as long as they run.
+    storage: Storage,
+}
+
+impl Processes {
+    async fn start(prepared: Prepared, reaper: &Reaper) -> Result<Self, SidecarError> {
         let Prepared {
             daemon,
             tools,
@@ -75,53 +124,110 @@ pub(super) fn supervise(
             storage,
         } = prepared;
         // Registered before the reaper has had its first turn.
-        let containerd_pid = containerd
-            .as_ref()
-            .map(|containerd| Pid::from_child(&containerd.child));
-        let mut containerd_exit = containerd_pid.map(|pid| reaper.register(pid));
-        let tools_exit = tools.map(|child| reaper.register(Pid::from_child(&child)));
+        let containerd = containerd.map(|containerd| {
+            let pid = Pid::from_child(&containerd.child);
+            (containerd, pid, reaper.register(pid))
+        });
+        let tools = tools.map(|child| reaper.register(Pid::from_child(&child)));
         let writer = log.writer()?;
         let pump = log.pump().map_err(SidecarError::Supervise)?;
-        if let (Some(containerd), Some(exit)) = (&containerd, &mut containerd_exit) {
-            tokio::select! {
-                code = exit => {
-                    drop(writer);
-                    let _ = tokio::time::timeout(LAST_WORDS, pump).await;
-                    return Ok(Ending::Died(code.unwrap_or(255)));
+        let mut processes = Self {
+            daemons: Vec::new(),
+            tools,
+            died: None,
+            pump,
+            storage,
+        };
+        if let Some((containerd, pid, mut exit)) = containerd {
+            let there = tokio::select! {
+                code = &mut exit => {
+                    processes.died = Some(code.unwrap_or(255));
+                    return Ok(processes);
                 }
-                there = Containerd::is_there() => there
-                    .map_err(|error| SidecarError::Daemon(containerd.program().to_owned(), error))?,
-            }
+                there = Containerd::is_there() => there,
+            };
+            there.map_err(|error| SidecarError::Daemon(containerd.program().to_owned(), error))?;
+            processes.daemons.push((pid, exit));
         }
         let daemon_error = |error| SidecarError::Daemon(daemon.program().to_owned(), error);
         let child = daemon
             .command(writer)
             .and_then(|mut command| command.spawn());
         let pid = Pid::from_child(&child.map_err(daemon_error)?);
-        let mut exit = reaper.register(pid);
-        let upkeep = Upkeep::new(layout, &storage);
-        let ending = tokio::select! {
-            code = &mut exit => Ok(Ending::Died(code.unwrap_or(255))),
-            code = of(&mut containerd_exit) => Ok(Ending::Died(code)),
-            ending = wish.wait() => ending.map_err(SidecarError::Supervise),
-            error = upkeep.run(tools_exit, state) => Err(error),
-        };
-        end(pid, exit).await;
-        if let (Some(pid), Some(exit)) = (containerd_pid, containerd_exit) {
+        processes.daemons.insert(0, (pid, reaper.register(pid)));
+        Ok(processes)
+    }
+
+    /// Ends them, and waits for what they still write.
+    async fn end(self) {
+        for (pid, exit) in self.daemons {
             end(pid, exit).await;
         }
         // Their last words tell why; a container's process may hold the pipe's other end for longer.
-        let _ = tokio::time::timeout(LAST_WORDS, pump).await;
-        ending
-    })
+        let _ = tokio::time::timeout(LAST_WORDS, self.pump).await;
+    }
 }
 
-/// The code of the process, if there is one; else never.
-async fn of(exit: &mut Option<oneshot::Receiver<i32>>) -> i32 {
-    match exit {
-        Some(exit) => exit.await.unwrap_or(255),
-        None => std::future::pending().await,
+/// Stays until a daemon ends or is wished to, and tells meanwhile what is to be told.
+async fn stay(
+    processes: &mut Processes,
+    wish: Wish,
+    memory: Option<MemoryEvents>,
+    state: &RefCell<DockerReport>,
+    layout: &Layout,
+) -> Result<Ending, SidecarError> {
+    let Processes {
+        daemons,
+        tools,
+        storage,
+        ..
+    } = processes;
+    let upkeep = Upkeep::new(layout, storage);
+    tokio::select! {
+        // A kill is known before the end of whoever was killed.
+        biased;
+        never = tell_kills(memory, state, layout) => match never {},
+        code = death_of(daemons) => Ok(Ending::Died(code)),
+        ending = wish.wait() => ending.map_err(SidecarError::Supervise),
+        error = upkeep.run(tools.take(), state) => Err(error),
     }
+}
+
+/// Has the report count the kills for want of memory, as long as they are known.
+async fn tell_kills(
+    mut memory: Option<MemoryEvents>,
+    state: &RefCell<DockerReport>,
+    layout: &Layout,
+) -> Infallible {
+    while let Some(events) = &mut memory
+        && events.more().await.is_ok()
+    {
+        state.borrow_mut().memory_kills = events.kills();
+        write(&state.borrow(), layout);
+    }
+    std::future::pending().await
+}
+
+/// The code of the first daemon that ends.
+async fn death_of(daemons: &mut [(Pid, oneshot::Receiver<i32>)]) -> i32 {
+    poll_fn(|context| {
+        let ended = daemons
+            .iter_mut()
+            .find_map(|(_, exit)| match Pin::new(exit).poll(context) {
+                Poll::Ready(code) => Some(code.unwrap_or(255)),
+                Poll::Pending => None,
+            });
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Why a daemon has ended, as far as its code tells.
+fn death(state: &DockerReport, code: i32) -> String {
+    if code == KILLED && state.memory_kills > 0 {
+        return format!("the kernel killed the daemon {}", state.memory_words());
+    }
+    format!("the daemon ended with code {code}")
 }
 
 /// Tells a process to end, and kills it where it does not. One that has ended already is no fault.

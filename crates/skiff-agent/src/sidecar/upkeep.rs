@@ -1,6 +1,7 @@
 //! What goes on beside a daemon that runs: it is cleared of what another pod has left, looked at whether it
 //! stores as it should, and kept from filling its disk, for which Kubernetes would end the pod.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl<'a> Upkeep<'a> {
     pub(super) async fn run(
         &self,
         tools: Option<oneshot::Receiver<i32>>,
-        state: &mut DockerReport,
+        state: &RefCell<DockerReport>,
     ) -> SidecarError {
         if self.storage.is_inherited {
             self.remove_containers().await;
@@ -71,15 +72,15 @@ impl<'a> Upkeep<'a> {
         if let Some(exit) = tools {
             // A fraction of what the daemon needs to answer. Without them the daemon is there all the same.
             let code = exit.await.unwrap_or(255);
-            state.tools = Some(format!("copied with code {code}"));
+            state.borrow_mut().tools = Some(format!("copied with code {code}"));
         }
-        state.phase = Phase::Started;
-        write(state, self.layout);
+        state.borrow_mut().phase = Phase::Started;
+        write(&state.borrow(), self.layout);
         let driver = self.driver().await;
         if SLOW.contains(&&*driver) && !self.storage.may_be_slow {
             return SidecarError::SlowDriver(driver);
         }
-        state.driver = Some(driver);
+        state.borrow_mut().driver = Some(driver);
         self.keep_room(state).await
     }
 
@@ -131,7 +132,7 @@ impl<'a> Upkeep<'a> {
     }
 
     /// Makes room whenever it is tight, and has the report say how much there is.
-    async fn keep_room(&self, state: &mut DockerReport) -> ! {
+    async fn keep_room(&self, state: &RefCell<DockerReport>) -> ! {
         let mut disk = Disk::new(paths::DOCKER_DATA.as_ref(), self.storage.share);
         let mut cleaned: Option<(Instant, u64)> = None;
         loop {
@@ -145,9 +146,9 @@ impl<'a> Upkeep<'a> {
             }
             // What only the eye of a program sees is not worth a file's writing.
             let shown = |disk: DiskUse| (size(disk.used), size(disk.size));
-            if state.disk.map(shown) != Some(shown(found)) {
-                state.disk = Some(found);
-                write(state, self.layout);
+            if state.borrow().disk.map(shown) != Some(shown(found)) {
+                state.borrow_mut().disk = Some(found);
+                write(&state.borrow(), self.layout);
             }
             sleep(ROUND).await;
         }

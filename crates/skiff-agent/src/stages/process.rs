@@ -143,7 +143,7 @@ impl Process {
         };
         let cause = match code {
             0 => None,
-            _ => witness.cause().or_else(|| leaving.borrow().clone()),
+            _ => witness.cause().await.or_else(|| leaving.borrow().clone()),
         };
         drop((script, witness));
         let _ = events

@@ -1,7 +1,24 @@
 //! Why a stage failed, as far as its node knows more than its code.
 
+use std::time::Duration;
+
+use skiff_proto::paths;
+use tokio::time::timeout;
+
+use crate::arguments::Engine;
 use crate::cgroup::PidsWatch;
+use crate::docker_causes::explain;
+use crate::docker_report::{DockerReport, Phase, last_words, log_length, log_since};
+use crate::environment::Surroundings;
+use crate::gate::is_there;
+use crate::layout::Layout;
 use crate::memory_sampler::{Lookout, MemorySampler};
+use crate::watch_dir::DirWatch;
+
+/// How long a daemon has to answer whether it is there.
+const TO_ANSWER: Duration = Duration::from_secs(1);
+/// How long the daemon's wrapper has to say why there is no daemon.
+const TO_TELL: Duration = Duration::from_secs(3);
 
 /// What is looked at when a stage begins, to be compared when it has failed.
 #[derive(Debug)]
@@ -10,25 +27,30 @@ pub(super) struct Witness {
     pids: Option<PidsWatch>,
     /// The forks refused before.
     refusals: Option<u64>,
+    docker: Option<DockerWitness>,
 }
 
 impl Witness {
     /// Looks at what there is to see now.
-    pub(super) fn new(memory: Option<&MemorySampler>) -> Self {
+    pub(super) fn new(memory: Option<&MemorySampler>, surroundings: &Surroundings) -> Self {
         let pids = PidsWatch::find();
         Self {
             memory: memory.map(MemorySampler::look_out),
             refusals: pids.as_ref().and_then(PidsWatch::refusals),
             pids,
+            docker: surroundings
+                .engine
+                .map(|engine| DockerWitness::new(engine, &surroundings.layout)),
         }
     }
 
     /// The cause of an end with another code than 0.
-    pub(super) fn cause(&self) -> Option<String> {
-        self.memory
-            .as_ref()
-            .and_then(Lookout::cause)
-            .or_else(|| self.too_many_processes())
+    pub(super) async fn cause(&self) -> Option<String> {
+        let own = self.memory.as_ref().and_then(Lookout::cause);
+        match (own.or_else(|| self.too_many_processes()), &self.docker) {
+            (None, Some(docker)) => docker.cause().await,
+            (own, _) => own,
+        }
     }
 
     fn too_many_processes(&self) -> Option<String> {
@@ -43,5 +65,66 @@ impl Witness {
                  at a time, or have the node's `podPidsLimit` raised"
             )
         })
+    }
+}
+
+/// What is looked at in Docker's sidecar.
+#[derive(Debug)]
+struct DockerWitness {
+    engine: Engine,
+    layout: Layout,
+    /// Whether there was a daemon.
+    is_started: bool,
+    /// The kills for want of memory before.
+    kills: u64,
+    /// The length of the daemon's log before.
+    log: u64,
+}
+
+impl DockerWitness {
+    fn new(engine: Engine, layout: &Layout) -> Self {
+        let report = DockerReport::read(layout);
+        Self {
+            engine,
+            layout: layout.clone(),
+            is_started: report
+                .as_ref()
+                .is_some_and(|report| report.phase == Phase::Started),
+            kills: report.map_or(0, |report| report.memory_kills),
+            log: log_length(layout),
+        }
+    }
+
+    /// Why Docker may be the cause.
+    async fn cause(&self) -> Option<String> {
+        if self.is_started && !is_there(self.engine, &self.layout, TO_ANSWER).await {
+            let _ = timeout(TO_TELL, self.until_told()).await;
+            let why = last_words(&self.layout, "it does not answer any more");
+            let what = match self.engine {
+                Engine::Daemon => "the Docker daemon",
+                Engine::Builder => "the builder",
+            };
+            return Some(format!("{what} died while the job ran: {why}"));
+        }
+        let report = DockerReport::read(&self.layout)?;
+        if report.memory_kills > self.kills {
+            return Some(format!(
+                "out of memory: the kernel killed a process of a container or build in Docker {}",
+                report.memory_words()
+            ));
+        }
+        let log = log_since(&self.layout, self.log).ok()?;
+        explain(&log).map(|known| format!("Docker had trouble that is known: {}", known.meaning))
+    }
+
+    /// Waits until the wrapper has told that the daemon has ended.
+    async fn until_told(&self) {
+        let report = self.layout.at(paths::DOCKER_REPORT);
+        let Some(Ok(mut changes)) = report.parent().map(DirWatch::new) else {
+            return;
+        };
+        while DockerReport::read(&self.layout).is_none_or(|report| report.phase == Phase::Started)
+            && changes.changed().await.is_ok()
+        {}
     }
 }

@@ -13,6 +13,7 @@ mod containers;
 mod death;
 mod demo;
 mod disk;
+mod docker_daemon;
 mod docker_examples;
 mod gangs;
 mod images;
