@@ -16,12 +16,12 @@ use crate::cgroup::{counted, number};
 use crate::watch_dir::DirWatch;
 
 const TREE: &str = "/sys/fs/cgroup";
-/// What makes the kernel prefer others to the daemon. It gives to nested containers 0, and the kubelet to a
-/// container up to 1000: left alone, the daemon would be killed for what a container eats, and all of them with it.
-const SCORE: &str = "-250";
+/// What the daemon gives to nested containers, and all may give themselves. The kubelet gives up to 1000 to a
+/// container: left so, the kernel would kill the daemon for what one of them eats, and with it all of them.
+const SCORE: &str = "0";
 
-/// Makes the kernel prefer nested containers to the wrapper and the daemons that it starts. Where it
-/// cannot be done the daemon runs all the same.
+/// Makes the kernel kill the largest where memory is short: a nested container or a build, not the daemons that
+/// the wrapper starts. Where it cannot be done they run all the same.
 pub(super) fn protect() {
     let _ = fs::write("/proc/self/oom_score_adj", SCORE);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::EvictParams;
-use skiff_test::namespace::{small, with_namespace};
+use skiff_test::namespace::with_namespace;
 
 /// A task whose daemon has an image of this pod's static busybox; `rest` is more of the configuration.
 fn task(rest: &str) -> String {
@@ -61,12 +61,17 @@ async fn c05_the_daemons_death_fails_the_job_with_the_end_of_its_log_and_the_nex
     with_namespace(async |namespace| {
         namespace.write("task.yaml", &task(""));
         let skiff = namespace.skiff();
-        skiff.run(&["launch", "-y", "-c", "c", "task.yaml"]).await.code(0);
-        let mut running = skiff.start(&small("c", &[]).iter().copied().take(0).chain(["exec", "c", "docker run --rm box /busybox sh -c 'echo begun; exec /busybox sleep 100000'"]).collect::<Vec<_>>());
+        skiff
+            .run(&["launch", "-y", "-c", "c", "task.yaml"])
+            .await
+            .code(0);
+        let job = "docker run --rm box /busybox sh -c 'echo begun; exec /busybox sleep 100000'";
+        let mut running = skiff.start(&["exec", "c", job]);
         running.stdout_has("begun").await;
-        // Its own client may do this: whoever may use the daemon is root there.
-        let kill = "docker run --rm --privileged --pid=host box /busybox sh -c '/busybox kill -9 $(/busybox pidof dockerd)'";
-        skiff.run(&["exec", "c", kill]).await;
+        // Whoever may use the daemon is root beside it.
+        let kill = "/skiff/tools/bin/docker run --rm --privileged --pid=host box \
+                    /busybox sh -c '/busybox kill -9 $(/busybox pidof dockerd)'";
+        namespace.inside("c", kill).await;
         running
             .end()
             .await
@@ -74,7 +79,9 @@ async fn c05_the_daemons_death_fails_the_job_with_the_end_of_its_log_and_the_nex
             .says("Cause: the Docker daemon died while the job ran: the daemon ended with code 137")
             .says("the end of its log:");
         // The leftovers of the one that was killed do not stop the new one: the job waits until it is there.
-        let next = skiff.run(&["exec", "c", "docker run --rm box /busybox echo again"]).await;
+        let next = skiff
+            .run(&["exec", "c", "docker run --rm box /busybox echo again"])
+            .await;
         next.code(0).says("again");
     })
     .await;
