@@ -33,7 +33,12 @@ const CLUSTER: [Package; 8] = [
 ];
 
 /// What the tests and benchmarks use from outside, or compare Skiff with.
-const OUTSIDE: [Package; 3] = [
+const OUTSIDE: [Package; 4] = [
+    Package::new(
+        "bindfs",
+        "bindfs",
+        "a file system that takes no overlays, as Docker meets them under Kata",
+    ),
     Package::new(
         "kubernetes-client",
         "kubectl",

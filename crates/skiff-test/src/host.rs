@@ -2,12 +2,14 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
+
+use crate::Namespace;
 
 /// One process of this machine.
 struct Process {
@@ -55,6 +57,89 @@ pub fn kill_component(folder: &Path, name: &str) -> Result<()> {
     {
         [one] => kill(one, Signal::KILL),
         found => bail!("there are {} processes {name} of {folder}", found.len()),
+    }
+}
+
+/// A file system that is mounted on every node of the local cluster under the same path. It goes when this is dropped.
+pub struct NodeMount {
+    source: PathBuf,
+    target: PathBuf,
+    nodes: Vec<i32>,
+}
+
+impl NodeMount {
+    /// Another folder by way of FUSE, over which no overlay can be, as with virtiofs in a virtual machine.
+    pub fn fuse(namespace: &Namespace) -> Self {
+        let folder = namespace.kubernetes.local_folder();
+        let folder = folder.expect("the nodes are this machine");
+        let folder = folder.to_string_lossy();
+        let is_node = |process: &Process| {
+            let mut words = process.words.iter();
+            let program = words.next().is_some_and(|word| word.ends_with("/kubelet"));
+            program && words.any(|word| word.contains(&*folder))
+        };
+        let nodes: Vec<i32> = processes()
+            .into_iter()
+            .filter(is_node)
+            .map(|process| process.pid)
+            .collect();
+        assert!(!nodes.is_empty(), "no kubelet of {folder} runs here");
+        let [source, target] = ["fuse-source", "fuse"].map(|name| namespace.home().join(name));
+        for path in [&source, &target] {
+            fs::create_dir(path).expect("a folder in the test's home");
+        }
+        let mount = Self {
+            source,
+            target,
+            nodes,
+        };
+        let words = [
+            "bindfs",
+            &mount.source.to_string_lossy(),
+            &mount.target.to_string_lossy(),
+        ]
+        .map(str::to_owned);
+        mount.on_nodes(&words).expect("bindfs mounts");
+        mount
+    }
+
+    /// The path of the mount on every node.
+    pub fn path(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where its files are on this machine.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// Whether a loop device has one of its files.
+    pub fn is_busy(&self) -> bool {
+        let unmount = ["umount", &self.target.to_string_lossy()].map(str::to_owned);
+        self.on_nodes(&unmount).is_err()
+    }
+
+    fn on_nodes(&self, words: &[String]) -> Result<()> {
+        for node in &self.nodes {
+            let status = std::process::Command::new("nsenter")
+                .arg(format!("--target={node}"))
+                .arg("--mount")
+                .args(words)
+                .stderr(std::process::Stdio::null())
+                .status()?;
+            if !status.success() {
+                bail!("{words:?} on a node: {status}");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NodeMount {
+    fn drop(&mut self) {
+        let unmount = ["umount", "--lazy", &self.target.to_string_lossy()].map(str::to_owned);
+        // Where the test has unmounted it there is nothing to do.
+        let _ = self.on_nodes(&unmount);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Pod, Secret, ServiceAccount};
-use kube::api::{AttachParams, DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{AttachParams, DeleteParams, ListParams, LogParams, ObjectMeta, PostParams};
 use kube::config::Kubeconfig;
 use kube::runtime::wait::await_condition;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -223,8 +223,13 @@ impl Namespace {
 
     /// Runs a shell script in the task container of a cluster, past Skiff, and gives its output.
     pub async fn inside(&self, cluster: &str, script: &str) -> Vec<u8> {
+        self.inside_of(cluster, "task", script).await
+    }
+
+    /// The same in another container of the head.
+    pub async fn inside_of(&self, cluster: &str, container: &str, script: &str) -> Vec<u8> {
         let params = AttachParams::default()
-            .container("task")
+            .container(container)
             .stdout(true)
             .stderr(false);
         let command = ["/bin/sh", "-c", script];
@@ -242,6 +247,17 @@ impl Namespace {
             .await;
         stdout.unwrap_or_else(|error| panic!("cannot read the output of {script:?}: {error}"));
         output
+    }
+
+    /// What a container of the head has written to its own log.
+    pub async fn log_of(&self, cluster: &str, container: &str) -> String {
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            ..LogParams::default()
+        };
+        let pod = self.head_name(cluster);
+        let log = self.api::<Pod>().logs(&pod, &params).await;
+        log.unwrap_or_else(|error| panic!("cannot read the log of {container} in {pod}: {error}"))
     }
 
     /// Waits until a pod meets a condition; None is a pod that is not there.

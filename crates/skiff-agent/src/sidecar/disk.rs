@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::file_system::FileSystem;
 
 /// From how much of its room on it is tight, in hundredths.
-const TIGHT: u64 = 80;
+pub(super) const TIGHT: u64 = 80;
 /// What the data's part of a shared disk may have grown by, in hundredths, before it is counted again.
 const UNSEEN: u64 = 2;
 /// How long a count is believed at most.

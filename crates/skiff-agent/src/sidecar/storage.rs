@@ -154,8 +154,12 @@ pub(super) fn find(
     let mut storage = ladder.climb()?;
     storage.may_be_slow = settings.allow_slow_storage;
     // Once a daemon has run in this pod, its log is there, and what is in the data is this pod's.
-    storage.is_inherited =
-        settings.cache_holder.is_some() && !layout.at(paths::DOCKER_LOG).exists();
+    let has_containers = ladder
+        .data
+        .join("containers")
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some());
+    storage.is_inherited = has_containers && !layout.at(paths::DOCKER_LOG).exists();
     Ok(storage)
 }
 
@@ -224,7 +228,7 @@ impl Ladder<'_> {
             Rung::Device => block_device::mount(self.device, self.data)
                 .map(|()| Some("a block device".to_owned()))
                 .map_err(RungError::Disk),
-            Rung::Image => disk_image::mount(self.data, self.settings.storage_bytes)
+            Rung::Image => disk_image::mount(self.data, self.settings)
                 .map(|size| Some(format!("a disk image of {size} on {below}")))
                 .map_err(RungError::Disk),
             Rung::Memory => memory::mount(self.data, self.settings, self.memory)

@@ -11,7 +11,7 @@ use skiff_proto::{DiskUse, paths};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::disk::{Disk, hundredths, is_tight};
+use super::disk::{Disk, TIGHT, hundredths, is_tight};
 use super::storage::Storage;
 use super::{SidecarError, write};
 use crate::cgroup::size;
@@ -27,9 +27,9 @@ const ROUND: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_mins(5);
 /// What the data grows by before it is worth cleaning again, in hundredths of its room.
 const GROWN: u64 = 2;
-/// What is left to the builder's cache at first, in hundredths of the room: the newest of it is what the next
-/// build needs.
-const KEPT: u64 = 40;
+/// From how much use on how much is left to the builder's cache, in hundredths of the room. The newest of it
+/// is what the next build needs; and where others fill a disk, little can be done about it here.
+const CLEANINGS: [(u64, u64); 3] = [(TIGHT, 40), (TIGHT, 10), (90, 0)];
 /// How long the daemon may take for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long it may take to remove things.
@@ -159,15 +159,16 @@ impl<'a> Upkeep<'a> {
     async fn make_room(&self, before: DiskUse, disk: &mut Disk) -> DiskUse {
         self.told("POST", "/images/prune").await;
         let mut found = before;
-        for kept in [hundredths(before, KEPT), 0] {
+        for (from, kept) in CLEANINGS {
+            if found.used <= hundredths(found, from) {
+                break;
+            }
+            let kept = hundredths(found, kept);
             // Newer daemons have another name for the same.
             let path = format!("/build/prune?all=1&keep-storage={kept}&reserved-space={kept}");
             self.told("POST", &path).await;
             disk.forget();
             found = disk.measure().await;
-            if !is_tight(found) {
-                break;
-            }
         }
         let advice = if is_tight(found) {
             "; the rest is images and containers in use: remove some, or give Docker more `storage`"
