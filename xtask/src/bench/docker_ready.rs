@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::Bench;
+use super::builder_image;
 use super::lab::Lab;
 use super::measurement::Target;
 
@@ -17,6 +18,7 @@ pub(super) struct DockerReady {
     mode: &'static str,
     /// What succeeds once the mode's daemon answers.
     question: &'static str,
+    cluster: &'static str,
     with_docker: String,
     plain: String,
 }
@@ -28,13 +30,22 @@ impl DockerReady {
             name: "docker_ready",
             mode: "ALL",
             question: "docker version > /dev/null || exit 1",
+            cluster: "bench-docker-ready",
             with_docker: String::new(),
             plain: String::new(),
         }
     }
 
-    fn cluster(&self) -> String {
-        format!("bench-{}", self.mode.to_lowercase())
+    /// A builder.
+    pub(super) fn of_builder() -> Self {
+        Self {
+            name: "docker_ready_build",
+            mode: "BUILD",
+            question: "docker buildx du > /dev/null || exit 1",
+            cluster: "bench-build-ready",
+            with_docker: String::new(),
+            plain: String::new(),
+        }
     }
 }
 
@@ -55,17 +66,25 @@ impl Bench for DockerReady {
         5
     }
 
+    fn only_when_named(&self) -> bool {
+        self.mode == "BUILD" && !builder_image::is_given()
+    }
+
     fn prepare(&mut self, lab: &mut Lab) -> Result<()> {
         lab.cluster_up()?;
+        let docker = match self.mode {
+            "BUILD" => format!("{{mode: BUILD, image: \"{}\"}}", builder_image::bring(lab)?),
+            mode => mode.to_owned(),
+        };
         let asked = format!("{}\n{AGE_OF_CONTAINER}", self.question);
-        self.with_docker = lab.task_with(&self.cluster(), self.mode, &asked)?;
+        self.with_docker = lab.task_with(self.cluster, &docker, &asked)?;
         self.plain = lab.task_with("bench-plain", "false", AGE_OF_CONTAINER)?;
         self.value(lab)?;
         self.reference(lab).map(drop)
     }
 
     fn value(&mut self, lab: &mut Lab) -> Result<f64> {
-        launch(lab, &self.cluster(), &self.with_docker)
+        launch(lab, self.cluster, &self.with_docker)
     }
 
     fn reference(&mut self, lab: &mut Lab) -> Result<Option<f64>> {

@@ -73,6 +73,14 @@ impl<'p> Lab<'p> {
         Ok(started.elapsed())
     }
 
+    /// Loads an image's archive into the cluster.
+    pub(super) fn load_image(&self, archive: &str) -> Result<()> {
+        let mut load = self
+            .skiff
+            .local_command(&["load", "--name", NAME, archive])?;
+        command::logged(&mut load, &self.log()?)
+    }
+
     /// Takes the cluster down if it is up.
     pub(super) fn cluster_down(&mut self) -> Result<()> {
         if self.nodes == 0 {

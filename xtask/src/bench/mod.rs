@@ -5,6 +5,7 @@
 mod agent_rss;
 mod agent_size;
 mod build_context;
+mod builder_image;
 mod cache_second_build;
 mod compile_1000;
 mod docker_build;
@@ -101,6 +102,7 @@ fn all() -> Vec<Box<dyn Bench>> {
         Box::new(status::Status),
         Box::new(docker_launch::DockerLaunch::default()),
         Box::new(docker_ready::DockerReady::of_daemon()),
+        Box::new(docker_ready::DockerReady::of_builder()),
         Box::new(docker_overhead::DockerOverhead::default()),
         Box::new(docker_build::DockerBuild::default()),
         Box::new(cache_second_build::CacheSecondBuild::default()),
