@@ -228,7 +228,7 @@ impl Ladder<'_> {
             Rung::Device => block_device::mount(self.device, self.data)
                 .map(|()| Some("a block device".to_owned()))
                 .map_err(RungError::Disk),
-            Rung::Image => disk_image::mount(self.data, self.settings)
+            Rung::Image => disk_image::mount(self.data, self.settings.storage_bytes)
                 .map(|size| Some(format!("a disk image of {size} on {below}")))
                 .map_err(RungError::Disk),
             Rung::Memory => memory::mount(self.data, self.settings, self.memory)

@@ -40,7 +40,11 @@ const SLOW: [&str; 2] = ["vfs", "native"];
 /// The daemon that is looked after.
 pub(super) struct Upkeep<'a> {
     layout: &'a Layout,
-    storage: &'a Storage,
+    data: PathBuf,
+    /// How much the data may take, where that is less than its disk.
+    share: Option<u64>,
+    may_be_slow: bool,
+    is_inherited: bool,
     socket: PathBuf,
 }
 
@@ -52,10 +56,13 @@ struct Info {
 }
 
 impl<'a> Upkeep<'a> {
-    pub(super) fn new(layout: &'a Layout, storage: &'a Storage) -> Self {
+    pub(super) fn new(layout: &'a Layout, storage: &Storage) -> Self {
         Self {
             layout,
-            storage,
+            data: paths::DOCKER_DATA.into(),
+            share: storage.share,
+            may_be_slow: storage.may_be_slow,
+            is_inherited: storage.is_inherited,
             socket: layout.at(paths::DOCKER_SOCKET),
         }
     }
@@ -66,7 +73,7 @@ impl<'a> Upkeep<'a> {
         tools: Option<oneshot::Receiver<i32>>,
         state: &RefCell<DockerReport>,
     ) -> SidecarError {
-        if self.storage.is_inherited {
+        if self.is_inherited {
             self.remove_containers().await;
         }
         if let Some(exit) = tools {
@@ -77,7 +84,7 @@ impl<'a> Upkeep<'a> {
         state.borrow_mut().phase = Phase::Started;
         write(&state.borrow(), self.layout);
         let driver = self.driver().await;
-        if SLOW.contains(&&*driver) && !self.storage.may_be_slow {
+        if SLOW.contains(&&*driver) && !self.may_be_slow {
             return SidecarError::SlowDriver(driver);
         }
         state.borrow_mut().driver = Some(driver);
@@ -133,7 +140,7 @@ impl<'a> Upkeep<'a> {
 
     /// Makes room whenever it is tight, and has the report say how much there is.
     async fn keep_room(&self, state: &RefCell<DockerReport>) -> ! {
-        let mut disk = Disk::new(paths::DOCKER_DATA.as_ref(), self.storage.share);
+        let mut disk = Disk::new(&self.data, self.share);
         let mut cleaned: Option<(Instant, u64)> = None;
         loop {
             let mut found = disk.measure().await;
@@ -194,5 +201,167 @@ impl<'a> Upkeep<'a> {
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
         report(&format!("skiff-agent docker: {method} {path}: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fs;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    use skiff_proto::{DiskUse, paths};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::Upkeep;
+    use crate::docker_report::{DockerReport, Phase};
+    use crate::layout::Layout;
+    use crate::sidecar::SidecarError;
+
+    /// A daemon with one container that stores by this driver, and what it was told. A cleaning of its cache leaves
+    /// a file of this size as all of its data.
+    fn serve(layout: &Layout, driver: &'static str, left: usize) -> Arc<Mutex<Vec<String>>> {
+        let socket = layout.at(paths::DOCKER_SOCKET);
+        fs::create_dir_all(socket.parent().expect("a parent")).expect("a folder");
+        let listener = UnixListener::bind(socket).expect("a socket");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (all, data) = (Arc::clone(&told), layout.root().join("data"));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                let count = stream.read(&mut request).await.expect("a request");
+                let request = String::from_utf8_lossy(&request[..count]);
+                let line = request.split(" HTTP").next().unwrap_or_default();
+                let body = match line {
+                    "GET /info" => format!("{{\"Driver\":\"{driver}\"}}"),
+                    "GET /containers/json?all=1" => "[{\"Id\":\"c0ffee\"}]".to_owned(),
+                    _ => "{}".to_owned(),
+                };
+                if line.starts_with("POST /build/prune") {
+                    fs::write(data.join("layer"), vec![b'x'; left]).expect("written");
+                }
+                all.lock().expect("no panic").push(line.to_owned());
+                let answer = format!("HTTP/1.0 200 OK\r\n\r\n{body}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        told
+    }
+
+    fn upkeep<'a>(layout: &'a Layout, share: u64) -> Upkeep<'a> {
+        let data = layout.root().join("data");
+        fs::create_dir_all(&data).expect("a folder");
+        fs::write(data.join("layer"), vec![b'x'; 900_000]).expect("written");
+        Upkeep {
+            layout,
+            data,
+            share: Some(share),
+            may_be_slow: false,
+            is_inherited: false,
+            socket: layout.at(paths::DOCKER_SOCKET),
+        }
+    }
+
+    /// Runs it until the report shows how much is used.
+    async fn run(upkeep: &Upkeep<'_>) -> DiskUse {
+        let state = RefCell::new(DockerReport::default());
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(10));
+        let known = async {
+            loop {
+                if let Some(disk) = state.borrow().disk {
+                    return disk;
+                }
+                pause.tick().await;
+            }
+        };
+        tokio::select! {
+            disk = known => disk,
+            error = upkeep.run(None, &state) => panic!("{error}"),
+        }
+    }
+
+    fn layout(dir: &Path) -> Layout {
+        Layout::new(dir.join("skiff"))
+    }
+
+    #[tokio::test]
+    async fn a_disk_with_room_is_left_alone_and_the_own_pods_containers_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = layout(dir.path());
+        let told = serve(&layout, "overlay2", 0);
+        let disk = run(&upkeep(&layout, 2_000_000)).await;
+        assert_eq!(disk.size, 2_000_000);
+        assert_eq!(*told.lock().expect("no panic"), ["GET /info"]);
+    }
+
+    #[tokio::test]
+    async fn a_disk_without_room_is_cleared_of_the_oldest_first_and_of_no_more_than_it_takes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = layout(dir.path());
+        let told = serve(&layout, "overlay2", 500_000);
+        let disk = run(&upkeep(&layout, 1_000_000)).await;
+        assert!(disk.used < 600_000, "{disk:?}");
+        let oldest = "POST /build/prune?all=1&keep-storage=400000&reserved-space=400000";
+        assert_eq!(
+            *told.lock().expect("no panic"),
+            ["GET /info", "POST /images/prune", oldest]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_removed_is_tried_once_and_not_in_every_round() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = layout(dir.path());
+        let told = serve(&layout, "overlay2", 850_000);
+        run(&upkeep(&layout, 1_000_000)).await;
+        let told = told.lock().expect("no panic").clone();
+        let kept: Vec<&str> = told[2..]
+            .iter()
+            .filter_map(|line| line.rsplit('=').next())
+            .collect();
+        // The last tenth stays, as less than nine tenths are used.
+        assert_eq!(kept, ["400000", "100000"], "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn the_containers_of_another_pod_are_removed_before_jobs_are_let_in() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = layout(dir.path());
+        let told = serve(&layout, "overlay2", 0);
+        let upkeep = Upkeep {
+            is_inherited: true,
+            ..upkeep(&layout, 2_000_000)
+        };
+        run(&upkeep).await;
+        let removed = [
+            "GET /containers/json?all=1",
+            "DELETE /containers/c0ffee?force=1&v=1",
+            "GET /info",
+        ];
+        assert_eq!(*told.lock().expect("no panic"), removed);
+        let report = DockerReport::read(&layout).expect("a report");
+        assert_eq!(report.phase, Phase::Started);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_copies_whole_images_unasked_is_not_left_running() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = layout(dir.path());
+        let _told = serve(&layout, "vfs", 0);
+        let state = RefCell::new(DockerReport::default());
+        let mut upkeep = upkeep(&layout, 2_000_000);
+        let error = upkeep.run(None, &state).await;
+        assert!(
+            matches!(&error, SidecarError::SlowDriver(driver) if driver == "vfs"),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("allow_slow_storage: true"),
+            "{error}"
+        );
+        upkeep.may_be_slow = true;
+        run(&upkeep).await;
     }
 }

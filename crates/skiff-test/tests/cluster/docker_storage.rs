@@ -126,7 +126,7 @@ async fn c16_a_disk_image_of_a_size_is_full_before_the_pod_is_evicted() {
         let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
         launched.says("No space left on device").says("the pod goes on");
         let status = namespace.skiff().run(&["status", "-v"]).await.code(0);
-        status.says("a disk image of 512 MiB on ");
+        status.says("a disk image of 496 MiB on ");
     })
     .await;
 }

@@ -11,7 +11,6 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
-use skiff_proto::{DockerSettings, Storage as Wish};
 
 use super::ext4::{self, DiskError};
 use crate::cgroup::size;
@@ -23,9 +22,8 @@ const NAME: &str = ".skiff-disk.img";
 const UNFINISHED: &str = ".skiff-disk.img.new";
 /// The smallest image that is of use.
 const LEAST: u64 = 256 << 20;
-/// The part of the room that is left to the file's own file system, and to what else is in the folder, where
-/// the image was not what was asked for: the folder may have a limit, below which the file must stay also when
-/// it is full.
+/// The part of the room that is left to the file's own file system, and to what else is in the folder: where
+/// the folder has a limit, the file must stay below it also when it is full.
 const SPARE: u64 = 32;
 /// How often the mount is tried: somebody else may take the loop device that was free a moment ago, and the
 /// one of the container's last life may be on its way out.
@@ -38,11 +36,11 @@ const MORE: u32 = 16;
 
 /// Mounts the image over the folder; makes it where there is none, of the size that is configured, or of
 /// nearly all that is free. Gives its size in words.
-pub(super) fn mount(data: &Path, settings: &DockerSettings) -> Result<String, DiskError> {
+pub(super) fn mount(data: &Path, bytes: Option<u64>) -> Result<String, DiskError> {
     let image = data.join(NAME);
     let access = |error| DiskError::Access(image.clone(), error);
     if !image.try_exists().map_err(access)? {
-        make(data, settings)?;
+        make(data, bytes)?;
     }
     let length = image.metadata().map_err(access)?.len();
     add_devices();
@@ -63,18 +61,9 @@ pub(super) fn mount(data: &Path, settings: &DockerSettings) -> Result<String, Di
 }
 
 /// Makes the image. It gets its name when it is whole: one that a crash leaves half-made is not used.
-fn make(data: &Path, settings: &DockerSettings) -> Result<(), DiskError> {
-    let room = settings
-        .storage_bytes
-        .unwrap_or_else(|| FileSystem::of(data).free);
-    let length = match settings {
-        DockerSettings {
-            storage: Wish::Loop,
-            storage_bytes: Some(bytes),
-            ..
-        } => *bytes,
-        _ => room - room / SPARE,
-    };
+fn make(data: &Path, bytes: Option<u64>) -> Result<(), DiskError> {
+    let room = bytes.unwrap_or_else(|| FileSystem::of(data).free);
+    let length = room - room / SPARE;
     if length < LEAST {
         return Err(DiskError::Full {
             free: room,

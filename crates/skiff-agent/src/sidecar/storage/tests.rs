@@ -170,7 +170,7 @@ fn an_image_that_a_crash_left_half_made_is_made_anew() {
         storage
             .expect("a place")
             .chosen
-            .starts_with("a disk image of 320 MiB")
+            .starts_with("a disk image of 310 MiB")
     );
 }
 
