@@ -69,6 +69,8 @@ pub(crate) enum ClusterCommand {
     /// Make, list and delete volumes that outlive clusters
     #[command(visible_alias = "volume")]
     Volumes(commands::volumes::VolumesArgs),
+    /// Say what of Skiff can work on a cluster, and what stands in the way
+    Check(commands::check::CheckArgs),
     /// Run a Kubernetes on this machine
     Local(commands::local::LocalArgs),
 }

@@ -239,7 +239,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)>
 }
 
 /// The error's and its sources' messages; foreign errors repeat their source, and once is enough.
-fn told(error: &(dyn Error + 'static)) -> Vec<String> {
+pub(crate) fn told(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for error in chain(error) {
         let message = error.to_string();

@@ -5,6 +5,7 @@
 
 mod agents;
 mod autostop;
+mod check;
 mod clock;
 mod cluster;
 mod connect;
@@ -32,6 +33,10 @@ mod sync;
 mod volumes;
 
 pub use autostop::{AutostopError, autostop};
+pub use check::{
+    DockerCheck, Finding, SelfTest, SelfTestError, Verdict, check_docker, mode_name, script,
+    self_test,
+};
 pub use clock::now;
 pub use cluster::{ClusterError, SkiffCluster};
 pub use connect::AgentError;

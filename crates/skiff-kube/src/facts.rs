@@ -108,7 +108,12 @@ fn parse_version(text: &str) -> Version {
 
 /// The bytes of a Kubernetes quantity, rounded down; None where it is not one.
 pub fn quantity_bytes(quantity: &Quantity) -> Option<u64> {
-    u64::try_from(thousandths(&quantity.0)? / 1000).ok()
+    u64::try_from(quantity_thousandths(quantity)? / 1000).ok()
+}
+
+/// The thousandths of a Kubernetes quantity, rounded down; None where it is not one.
+pub fn quantity_thousandths(quantity: &Quantity) -> Option<u128> {
+    thousandths(&quantity.0)
 }
 
 /// A Kubernetes quantity in thousandths, rounded down; None where it is not one.

@@ -18,7 +18,7 @@ pub use context::{Cluster, ContextError, Selection};
 pub use diagnosis::Diagnosis;
 pub use error::{ApiCause, ApiError};
 pub use exec::{ExecEnd, ExecStream};
-pub use facts::quantity_bytes;
+pub use facts::{quantity_bytes, quantity_thousandths};
 pub use objects::Kind;
 pub use pod_state::{PodState, Waiting, last_restart, observe};
 pub use watch::{PodNews, PodUpdate};

@@ -2,6 +2,7 @@
 
 pub(crate) mod autostop;
 pub(crate) mod cancel;
+pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod down;
@@ -52,6 +53,7 @@ pub(crate) async fn run(
         }
         ClusterCommand::Cancel(args) => until_interrupted(setup, cancel::run(args, setup)).await,
         ClusterCommand::Down(args) => until_interrupted(setup, down::run(args, setup)).await,
+        ClusterCommand::Check(args) => Box::pin(check::run(args, setup)).await,
         ClusterCommand::Volumes(args) => until_interrupted(setup, volumes::run(args, setup)).await,
         ClusterCommand::Render(args) => until_interrupted(setup, render::run(args, setup)).await,
     }

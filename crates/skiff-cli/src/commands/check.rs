@@ -1,0 +1,281 @@
+//! `skiff check`
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+use skiff_engine::{
+    DockerCheck, LaunchRequest, SelfTest, SelfTestError, Verdict, check_docker, mode_name, script,
+    self_test,
+};
+use skiff_kube::Cluster;
+use skiff_proto::ExitStatus;
+use skiff_schema::{
+    DockerMode, KubernetesConfig, ResolvedTask, ResourceOverrides, TaskFile, TaskOverrides,
+};
+
+use crate::agent::agents;
+use crate::commands::queue::Output;
+use crate::error::{CommandError, told};
+use crate::setup::Setup;
+use crate::table::table;
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(subcommand)]
+    command: CheckCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CheckCommand {
+    /// Docker in pods: which modes of `enable_docker` the cluster and your rights allow
+    Docker(DockerArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing is created but by --run: the pod of each mode is shown to the API server in a dry run. What you may not read is \
+                  said to be unknown, and forbids nothing.\n\n\
+                  Exit code 0: the named mode can work; without a name, at least one of them can. With --run: it did. 1: it cannot, or did \
+                  not. 130: interrupted."
+)]
+struct DockerArgs {
+    /// The mode that is to work; both are checked where none is named
+    #[arg(value_enum, ignore_case = true)]
+    mode: Option<Mode>,
+    /// Try each mode that is allowed: launch a small cluster, build an image, run it, take the cluster down
+    #[arg(long)]
+    run: bool,
+    /// CPUs of the task of each mode
+    #[arg(long, default_value = "0.5")]
+    cpus: String,
+    /// Memory of that task in gigabytes
+    #[arg(long, default_value = "0.5")]
+    memory: String,
+    /// Configuration for this once, as in `kubernetes.enable_docker.cache_volume=my-cache`; may be given several times
+    #[arg(long, value_name = "FILE_OR_KEY=VALUE")]
+    config: Vec<String>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// The modes in the words of `enable_docker`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// A Docker daemon in a privileged sidecar
+    #[value(name = "ALL")]
+    All,
+    /// A builder of images without privileges
+    #[value(name = "BUILD")]
+    Build,
+}
+
+/// How a try ended.
+type Tried = (DockerMode, Result<SelfTest, SelfTestError>);
+
+pub(crate) async fn run(args: CheckArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
+    let CheckCommand::Docker(args) = args.command;
+    let modes = match args.mode {
+        Some(Mode::All) => &[DockerMode::All][..],
+        Some(Mode::Build) => &[DockerMode::Build],
+        None => &[DockerMode::All, DockerMode::Build],
+    };
+    let (cluster, config) = setup.connect_for_task(None, &args.config).await?;
+    let config = config.for_context(Some(&cluster.context));
+    let request = args.request(setup, config, DockerMode::Off)?;
+    let checking = Box::pin(check_docker(&cluster, &request, modes));
+    let Some(found) = setup.interrupt.unless(checking).await else {
+        return Ok(ExitStatus::Interrupted);
+    };
+    let allowed: Vec<DockerMode> = modes
+        .iter()
+        .copied()
+        .filter(|mode| found.can_work(*mode))
+        .collect();
+    let mut tried = Vec::new();
+    if args.run {
+        if args.output == Output::Table {
+            setup.printer.note(&report(&found, modes, &cluster));
+        }
+        for mode in &allowed {
+            let trying = args.try_out(&cluster, &request.config, *mode, setup);
+            let result = Box::pin(trying).await?;
+            let is_interrupted = matches!(result, Err(SelfTestError::Interrupted));
+            tried.push((*mode, result));
+            if is_interrupted {
+                return Ok(ExitStatus::Interrupted);
+            }
+        }
+    }
+    match args.output {
+        Output::Json => setup
+            .printer
+            .data(&format!("{:#}\n", as_json(&found, &tried, modes, &cluster))),
+        Output::Table if args.run => setup.printer.data(&tried_table(&tried)),
+        Output::Table => setup.printer.data(&report(&found, modes, &cluster)),
+    }
+    let works = |mode: &DockerMode| {
+        let own = tried.iter().find(|(known, _)| known == mode);
+        allowed.contains(mode) && own.is_none_or(|(_, result)| result.is_ok())
+    };
+    Ok(if modes.iter().any(works) {
+        ExitStatus::Success
+    } else {
+        ExitStatus::Failure
+    })
+}
+
+impl DockerArgs {
+    /// A launch that would use a mode.
+    fn request(
+        &self,
+        setup: &Setup,
+        mut config: KubernetesConfig,
+        mode: DockerMode,
+    ) -> Result<LaunchRequest, CommandError> {
+        config.docker.mode = mode;
+        let now = jiff::Timestamp::now();
+        let name = mode_name(mode).to_lowercase();
+        Ok(LaunchRequest {
+            cluster: format!("skiff-check-{name}-{:05x}", now.as_microsecond() & 0xf_ffff),
+            config,
+            task: self.task(mode)?,
+            user: setup.user(),
+            machine: setup.environment.machine(),
+            agents: agents()?,
+            command: "check docker --run".to_owned(),
+            now: now.to_string(),
+            no_setup: true,
+            fast: false,
+            detach: false,
+        })
+    }
+
+    fn task(&self, mode: DockerMode) -> Result<ResolvedTask, CommandError> {
+        let file = TaskFile::from_command(&script(mode));
+        let flags = TaskOverrides {
+            resources: ResourceOverrides {
+                cpus: Some(self.cpus.clone()),
+                memory: Some(self.memory.clone()),
+                ..ResourceOverrides::default()
+            },
+            ..TaskOverrides::default()
+        };
+        Ok(file.tasks()[0].resolve(&flags)?)
+    }
+
+    async fn try_out(
+        &self,
+        cluster: &Cluster,
+        config: &KubernetesConfig,
+        mode: DockerMode,
+        setup: &Setup,
+    ) -> Result<Result<SelfTest, SelfTestError>, CommandError> {
+        let request = self.request(setup, config.clone(), mode)?;
+        let progress = setup.progress();
+        let result = Box::pin(self_test(cluster, request, &setup.interrupt, &progress)).await;
+        progress.end();
+        Ok(result)
+    }
+}
+
+/// The table of findings, what to do, and what can work.
+fn report(found: &DockerCheck, modes: &[DockerMode], cluster: &Cluster) -> String {
+    let mode_or_both = |mode: Option<DockerMode>| mode.map_or("-", mode_name).to_owned();
+    let rows = found.findings.iter().map(|finding| {
+        vec![
+            finding.check.to_owned(),
+            mode_or_both(finding.mode),
+            finding.verdict.to_string(),
+            one_line(&finding.reason),
+        ]
+    });
+    let mut text = format!(
+        "Docker in pods: namespace {} of {}\n{}",
+        cluster.namespace,
+        cluster.context,
+        table(&["CHECK", "MODE", "RESULT", "REASON"], rows)
+    );
+    let troubles = found.findings.iter();
+    let fixes: Vec<String> = troubles
+        .filter(|finding| finding.verdict != Verdict::Ok)
+        .filter_map(|finding| {
+            let fix = finding.fix.as_deref()?;
+            let mode = finding.mode.map(mode_name).unwrap_or_default();
+            let what = format!("{} {mode}", finding.check);
+            Some(format!("  {}: {fix}\n", what.trim_end()))
+        })
+        .collect();
+    if !fixes.is_empty() {
+        text += &format!("\nWhat to do:\n{}", fixes.concat());
+    }
+    text.push('\n');
+    for mode in modes {
+        let verdict = if found.can_work(*mode) {
+            "nothing stands in its way"
+        } else {
+            "cannot work here"
+        };
+        text += &format!("enable_docker: {}: {verdict}\n", mode_name(*mode));
+    }
+    text
+}
+
+/// The words of API servers may have lines of their own, which would break the table.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn tried_table(tried: &[Tried]) -> String {
+    if tried.is_empty() {
+        return "No mode can be tried.\n".to_owned();
+    }
+    let seconds = |seconds: f64| format!("{seconds:.2} s");
+    let rows = tried.iter().map(|(mode, result)| match result {
+        Ok(test) => vec![
+            mode_name(*mode).to_owned(),
+            "works".to_owned(),
+            seconds(test.ready_s),
+            seconds(test.build_s),
+            test.run_s.map_or_else(|| "-".to_owned(), seconds),
+            "-".to_owned(),
+        ],
+        Err(error) => {
+            let mut reason = told(error).join(": ");
+            if let Some(hint) = error.hint() {
+                reason = format!("{reason} ({hint})");
+            }
+            let dash = || "-".to_owned();
+            vec![
+                mode_name(*mode).to_owned(),
+                "fails".to_owned(),
+                dash(),
+                dash(),
+                dash(),
+                one_line(&reason),
+            ]
+        }
+    });
+    table(&["MODE", "RESULT", "READY", "BUILD", "RUN", "REASON"], rows)
+}
+
+fn as_json(
+    found: &DockerCheck,
+    tried: &[Tried],
+    modes: &[DockerMode],
+    cluster: &Cluster,
+) -> serde_json::Value {
+    let modes = modes.iter().map(|mode| {
+        let own = tried.iter().find(|(known, _)| known == mode);
+        let tried = own.map(|(_, result)| match result {
+            Ok(test) => json!({ "works": true, "times": test }),
+            Err(error) => json!({ "works": false, "reason": told(error).join(": ") }),
+        });
+        json!({ "mode": mode_name(*mode), "can_work": found.can_work(*mode), "tried": tried })
+    });
+    json!({
+        "context": cluster.context,
+        "namespace": cluster.namespace,
+        "modes": modes.collect::<Vec<_>>(),
+        "findings": found.findings,
+    })
+}

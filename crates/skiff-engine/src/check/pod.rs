@@ -1,0 +1,265 @@
+//! The pod that a launch would make: whether the cluster takes it, and whether a node can hold it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
+use k8s_openapi::api::node::v1::RuntimeClass;
+use skiff_compile::{AgentBuild, ClusterFacts, CompileError, Ids, Input, compile};
+use skiff_kube::{ApiCause, ApiError, Cluster, quantity_thousandths};
+use skiff_schema::DockerMode;
+use thiserror::Error;
+
+use super::{Finding, Verdict, told};
+use crate::launchable::{NotLaunchable, launchable};
+use crate::{LaunchRequest, owner};
+
+/// Stands for the owner Secret that a dry run does not make.
+const NO_OWNER: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The pod of a mode.
+pub(super) struct Shape {
+    pod: Pod,
+    architectures: Vec<String>,
+}
+
+/// Why there is none.
+#[derive(Debug, Error)]
+pub(super) enum NoShape {
+    #[error(transparent)]
+    NotLaunchable(#[from] NotLaunchable),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+}
+
+impl NoShape {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotLaunchable(error) => error.hint(),
+            Self::Compile(error) => error.hint(),
+        }
+    }
+}
+
+impl Shape {
+    /// What a launch of this mode would make.
+    pub(super) fn compile(
+        cluster: &Cluster,
+        request: &LaunchRequest,
+        facts: &ClusterFacts,
+        mode: DockerMode,
+    ) -> Result<Self, NoShape> {
+        let mut config = request.config.clone();
+        config.docker.mode = mode;
+        launchable(&request.task, &config)?;
+        let agents = request.agents.iter();
+        let architectures: Vec<&str> = agents.map(|agent| agent.architecture).collect();
+        let plan = compile(&Input {
+            task: &request.task,
+            resources: request.task.first(),
+            config: &config,
+            facts,
+            ids: &Ids {
+                cluster: request.cluster.clone(),
+                user: request.user.name.clone(),
+                user_hash: request.user.hash.clone(),
+                namespace: cluster.namespace.clone(),
+                context: cluster.context.clone(),
+                launching: None,
+                command: String::new(),
+                key: owner::new_key(),
+            },
+            agent: &AgentBuild::of(&request.agents[0].bytes, &architectures),
+        })?;
+        let pod = plan.nodes.pods(NO_OWNER).next().unwrap_or_default();
+        let architectures = architectures.into_iter().map(str::to_owned).collect();
+        Ok(Self { pod, architectures })
+    }
+}
+
+/// Checks the pod of a mode.
+pub(super) async fn check(
+    cluster: &Cluster,
+    shape: Result<Shape, NoShape>,
+    nodes: &Result<Vec<Node>, ApiError>,
+    runtimes: &Result<Vec<RuntimeClass>, ApiError>,
+    mode: DockerMode,
+) -> Vec<Finding> {
+    let shape = match shape {
+        Ok(shape) => shape,
+        Err(error) => {
+            let finding = Finding::new("task", Verdict::No, told(&error)).of(mode);
+            return vec![finding.maybe_fix(error.hint())];
+        }
+    };
+    let spec = shape.pod.spec.clone().unwrap_or_default();
+    let tried = cluster.try_create(&shape.pod).await;
+    let mut findings = vec![
+        sidecar(&shape.pod, mode),
+        admission(tried.err().as_ref()),
+        room(&spec, &shape.architectures, nodes),
+    ];
+    findings.extend(runtime(&spec, runtimes));
+    let findings = findings.into_iter();
+    findings.map(|finding| finding.of(mode)).collect()
+}
+
+/// How the pod carries the sidecar on this version.
+fn sidecar(pod: &Pod, mode: DockerMode) -> Finding {
+    let spec = pod.spec.clone().unwrap_or_default();
+    let init = spec.init_containers.unwrap_or_default();
+    let is_native = init
+        .iter()
+        .any(|container| container.restart_policy.as_deref() == Some("Always"));
+    let mut parts = vec![if is_native {
+        "a native sidecar, which starts before the task and ends after it"
+    } else {
+        "a container beside the task, which Skiff starts first and ends last (native sidecars from Kubernetes 1.29)"
+    }];
+    if mode == DockerMode::Build {
+        let annotations = pod.metadata.annotations.iter().flatten();
+        let by_annotation = annotations
+            .into_iter()
+            .any(|(key, _)| key.starts_with("container.apparmor.security.beta"));
+        parts.push(if by_annotation {
+            "AppArmor by annotation (the field from 1.30)"
+        } else {
+            "AppArmor by the field"
+        });
+        if spec.host_users == Some(false) {
+            parts.push("a user namespace of its own");
+        }
+    }
+    Finding::new("sidecar", Verdict::Ok, parts.join("; "))
+}
+
+/// What the API server said to the pod.
+fn admission(refusal: Option<&ApiError>) -> Finding {
+    let finding = |verdict, reason: String| Finding::new("pod", verdict, reason);
+    let Some(error) = refusal else {
+        return finding(
+            Verdict::Ok,
+            "the API server would take it (dry run)".to_owned(),
+        );
+    };
+    let words = error.cause.to_string();
+    match &error.cause {
+        // A webhook that cannot be asked in vain was not asked.
+        _ if words.contains("does not support dry run") => finding(Verdict::Unknown, words),
+        ApiCause::Forbidden(_) if words.contains("usage per") => finding(Verdict::No, words)
+            .fix("a LimitRange of the namespace says so (`kubectl describe limitrange`): change `resources`, or `enable_docker.resources`"),
+        ApiCause::Admission(_) | ApiCause::Quota(_) | ApiCause::Forbidden(_) | ApiCause::Invalid(_) => {
+            finding(Verdict::No, words).maybe_fix(error.hint())
+        }
+        _ => finding(Verdict::Unknown, told(error)),
+    }
+}
+
+/// Whether a node is large enough for all containers together. What runs there now is not counted.
+fn room(spec: &PodSpec, architectures: &[String], nodes: &Result<Vec<Node>, ApiError>) -> Finding {
+    let wanted = requests(spec);
+    let text = wanted.iter().filter(|(_, amount)| **amount > 0);
+    let text = text.map(|(name, amount)| in_words(name, *amount));
+    let text = text.collect::<Vec<_>>().join(", ");
+    let nodes = match nodes {
+        Ok(nodes) => nodes,
+        Err(error) if error.is_forbidden() => {
+            let reason = format!("you may not list nodes; the pod asks for {text}");
+            return Finding::new("room", Verdict::Unknown, reason);
+        }
+        Err(error) => return Finding::new("room", Verdict::Unknown, told(error)),
+    };
+    let eligible = nodes.iter().filter(|node| is_eligible(node, architectures));
+    let eligible: Vec<&Node> = eligible.collect();
+    let holds = eligible.iter().filter(|node| can_hold(node, &wanted));
+    let (count, all) = (holds.count(), eligible.len());
+    if count == 0 && all > 0 {
+        let reason = format!("none of {all} nodes can ever hold {text}");
+        return Finding::new("room", Verdict::No, reason).fix(
+            "ask for less: `resources` of the task, `enable_docker.resources` of the sidecar",
+        );
+    }
+    let reason = format!("{count} of {all} nodes are large enough for {text}, sidecar included");
+    Finding::new("room", Verdict::Ok, reason)
+}
+
+fn is_eligible(node: &Node, architectures: &[String]) -> bool {
+    let info = node.status.as_ref().and_then(|it| it.node_info.as_ref());
+    info.is_some_and(|info| {
+        info.operating_system == "linux" && architectures.contains(&info.architecture)
+    })
+}
+
+/// Thousandths of what is asked for: of a CPU, of a byte.
+type Requests = BTreeMap<String, u128>;
+
+/// What the scheduler counts: all containers, and the init containers that stay.
+fn requests(spec: &PodSpec) -> Requests {
+    let stays = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+    let init = spec.init_containers.iter().flatten().filter(stays);
+    let mut sum = Requests::new();
+    for container in spec.containers.iter().chain(init) {
+        let resources = container.resources.iter();
+        for (name, quantity) in resources.flat_map(|it| it.requests.iter().flatten()) {
+            *sum.entry(name.clone()).or_default() += quantity_thousandths(quantity).unwrap_or(0);
+        }
+    }
+    sum
+}
+
+fn can_hold(node: &Node, wanted: &Requests) -> bool {
+    let status = node.status.as_ref();
+    let allocatable = status.and_then(|status| status.allocatable.as_ref());
+    wanted.iter().all(|(name, amount)| {
+        let there = allocatable.and_then(|all| all.get(name));
+        *amount == 0 || there.and_then(quantity_thousandths).unwrap_or(0) >= *amount
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three decimals")]
+fn in_words(name: &str, amount: u128) -> String {
+    let whole = amount as f64 / 1e3;
+    match name {
+        "cpu" => format!("{whole} CPUs"),
+        "memory" => format!("{:.3} GB of memory", whole / 1e9),
+        "ephemeral-storage" => format!("{:.3} GB of disk", whole / 1e9),
+        name => format!("{whole} {name}"),
+    }
+}
+
+/// Whether the runtime that the pod names is there.
+fn runtime(spec: &PodSpec, runtimes: &Result<Vec<RuntimeClass>, ApiError>) -> Option<Finding> {
+    let name = spec.runtime_class_name.as_deref()?;
+    let finding = |verdict, reason: String| Finding::new("runtime class", verdict, reason);
+    let Ok(runtimes) = runtimes else {
+        let reason = format!("`{name}` is asked for, and you may not read runtime classes");
+        return Some(finding(Verdict::Unknown, reason));
+    };
+    let mut names = runtimes.iter().map(|it| it.metadata.name.as_deref());
+    Some(if names.any(|known| known == Some(name)) {
+        finding(Verdict::Ok, format!("`{name}` is there"))
+    } else {
+        let reason = format!("`pod_config` names `{name}`, and there is none");
+        finding(Verdict::No, reason).fix("`kubectl get runtimeclass` lists them")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_sidecar_counts_and_containers_that_end_before_the_task_do_not() {
+        let container = |cpu: &str, stays: bool| {
+            let policy = stays.then_some("Always");
+            json!({ "name": "c", "restartPolicy": policy, "resources": { "requests": { "cpu": cpu } } })
+        };
+        let spec: PodSpec = serde_json::from_value(json!({
+            "containers": [container("500m", false)],
+            "initContainers": [container("2", false), container("250m", true)],
+        }))
+        .expect("a pod");
+        assert_eq!(requests(&spec)["cpu"], 750);
+    }
+}
