@@ -1,5 +1,7 @@
 //! `skiff check`
 
+use std::fmt::Write;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use skiff_engine::{
@@ -206,7 +208,7 @@ fn report(found: &DockerCheck, modes: &[DockerMode], cluster: &Cluster) -> Strin
         })
         .collect();
     if !fixes.is_empty() {
-        text += &format!("\nWhat to do:\n{}", fixes.concat());
+        let _ = write!(text, "\nWhat to do:\n{}", fixes.concat());
     }
     text.push('\n');
     for mode in modes {
@@ -215,7 +217,7 @@ fn report(found: &DockerCheck, modes: &[DockerMode], cluster: &Cluster) -> Strin
         } else {
             "cannot work here"
         };
-        text += &format!("enable_docker: {}: {verdict}\n", mode_name(*mode));
+        let _ = writeln!(text, "enable_docker: {}: {verdict}", mode_name(*mode));
     }
     text
 }

@@ -15,6 +15,8 @@ help! {
     help_of_skiff: ;
     help_of_autostop: "autostop";
     help_of_cancel: "cancel";
+    help_of_check: "check";
+    help_of_check_docker: "check" "docker";
     help_of_completion: "completion";
     help_of_config: "config";
     help_of_config_show: "config" "show";

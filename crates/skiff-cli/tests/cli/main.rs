@@ -1,6 +1,7 @@
 //! The command line as users and scripts meet it: exit code, standard output and standard error at
 //! once, in surroundings of the test's own. No test here needs a cluster.
 
+mod check;
 mod config;
 mod contexts;
 mod help;

@@ -215,15 +215,17 @@ fn can_hold(node: &Node, wanted: &Requests) -> bool {
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown with three decimals")]
-fn in_words(name: &str, amount: u128) -> String {
-    let whole = amount as f64 / 1e3;
-    match name {
-        "cpu" => format!("{whole} CPUs"),
-        "memory" => format!("{:.3} GB of memory", whole / 1e9),
-        "ephemeral-storage" => format!("{:.3} GB of disk", whole / 1e9),
-        name => format!("{whole} {name}"),
-    }
+/// `0.5 CPUs`, `2 GB of memory`: three decimals at most.
+fn in_words(name: &str, thousandths: u128) -> String {
+    let (amount, what) = match name {
+        "cpu" => (thousandths, "CPUs"),
+        "memory" => (thousandths / 1_000_000_000, "GB of memory"),
+        "ephemeral-storage" => (thousandths / 1_000_000_000, "GB of disk"),
+        name => (thousandths, name),
+    };
+    let text = format!("{}.{:03}", amount / 1000, amount % 1000);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text} {what}")
 }
 
 /// Whether the runtime that the pod names is there.
@@ -260,6 +262,9 @@ mod tests {
             "initContainers": [container("2", false), container("250m", true)],
         }))
         .expect("a pod");
-        assert_eq!(requests(&spec)["cpu"], 750);
+        let requests = requests(&spec);
+        assert_eq!(requests["cpu"], 750);
+        assert_eq!(in_words("cpu", 750), "0.75 CPUs");
+        assert_eq!(in_words("memory", 2_000_000_000_000), "2 GB of memory");
     }
 }

@@ -7,6 +7,7 @@
 mod admission;
 mod autostop;
 mod capacity;
+mod check;
 mod clock;
 mod clusters;
 mod containers;
