@@ -81,12 +81,10 @@ fn runtimes(items: &[Value]) -> Answer {
     Answer::object(path, &list("RuntimeClassList", items))
 }
 
-#[tokio::test]
-async fn a_namespace_that_forbids_both_modes_is_told_with_every_reason() {
-    let words = "pods \"skiff\" is forbidden: violates PodSecurity \"baseline:latest\": privileged \
-                 (container \"docker\" must not set securityContext.privileged=true)";
+/// A namespace whose Pod Security refuses a pod in these words.
+fn strict(words: &str) -> Vec<Answer> {
     let kata = json!({ "metadata": { "name": "kata" }, "handler": "kata-qemu" });
-    let answers = vec![
+    vec![
         version(),
         nodes(&[
             node("a", "Bottlerocket OS 1.26.1 (aws-k8s-1.31)", "6.1.112"),
@@ -97,8 +95,21 @@ async fn a_namespace_that_forbids_both_modes_is_told_with_every_reason() {
         namespace(&json!({ "pod-security.kubernetes.io/enforce": "baseline" })),
         storage(),
         runtimes(&[kata]),
-    ];
-    assert_finished!(against(answers, &["check", "docker"]).await);
+    ]
+}
+
+#[tokio::test]
+async fn a_namespace_that_forbids_privileged_pods_is_told_with_every_reason() {
+    let words = "pods \"skiff\" is forbidden: violates PodSecurity \"baseline:latest\": privileged \
+                 (container \"docker\" must not set securityContext.privileged=true)";
+    assert_finished!(against(strict(words), &["check", "docker", "ALL"]).await);
+}
+
+#[tokio::test]
+async fn traps_of_nodes_are_told_for_the_mode_that_they_are_traps_of() {
+    let words = "pods \"skiff\" is forbidden: violates PodSecurity \"baseline:latest\": seccompProfile \
+                 (container \"buildkit\" must not set securityContext.seccompProfile.type to \"Unconfined\")";
+    assert_finished!(against(strict(words), &["check", "docker", "build"]).await);
 }
 
 #[tokio::test]

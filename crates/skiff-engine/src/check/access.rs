@@ -93,7 +93,8 @@ pub(super) fn pod_security(
                 let reason = format!(
                     "Pod Security enforces `{level}` in {namespace}, which forbids privileged containers and unconfined profiles"
                 );
-                finding(Verdict::No, reason).fix(format!(
+                // Users, namespaces and runtime classes may be exempt: the dry run decides.
+                finding(Verdict::Warning, reason).fix(format!(
                     "the administrator can allow both modes: `kubectl label namespace {namespace} {ENFORCE}=privileged --overwrite`"
                 ))
             }

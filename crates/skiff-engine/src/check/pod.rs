@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
 use k8s_openapi::api::node::v1::RuntimeClass;
-use skiff_compile::{AgentBuild, ClusterFacts, CompileError, Ids, Input, compile};
+use skiff_compile::{AgentBuild, ClusterFacts, CompileError, Ids, Input, compile, labels};
 use skiff_kube::{ApiCause, ApiError, Cluster, quantity_thousandths};
 use skiff_schema::DockerMode;
 use thiserror::Error;
@@ -107,8 +107,20 @@ pub(super) async fn check(
 fn sidecar(pod: &Pod, mode: DockerMode) -> Finding {
     let spec = pod.spec.clone().unwrap_or_default();
     let init = spec.init_containers.unwrap_or_default();
+    let is_sidecar = |container: &&Container| {
+        [labels::DOCKER_CONTAINER, labels::BUILDKIT_CONTAINER].contains(&container.name.as_str())
+    };
+    if !spec
+        .containers
+        .iter()
+        .chain(&init)
+        .any(|it| is_sidecar(&it))
+    {
+        return Finding::new("sidecar", Verdict::Ok, "none: the task's image builds");
+    }
     let is_native = init
         .iter()
+        .filter(is_sidecar)
         .any(|container| container.restart_policy.as_deref() == Some("Always"));
     let mut parts = vec![if is_native {
         "a native sidecar, which starts before the task and ends after it"

@@ -38,24 +38,23 @@ async fn a_policy_against_privileged_pods_forbids_one_mode_and_not_the_other() {
         let webhook = PrivilegeWebhook::start().await.expect("a port is free");
         let label = json!({ "metadata": { "labels": { LABEL: namespace.name } } });
         let namespaces = Api::<KubernetesNamespace>::all(namespace.client.clone());
-        let params = PatchParams::default();
-        let labelled = namespaces.patch(&namespace.name, &params, &Patch::Merge(label));
-        labelled
-            .await
-            .expect("the administrator may label namespaces");
+        let (name, params) = (&namespace.name, PatchParams::default());
+        let labelled = namespaces.patch(name, &params, &Patch::Merge(label)).await;
+        labelled.expect("the administrator may label namespaces");
         let configurations = Api::<ValidatingWebhookConfiguration>::all(namespace.client.clone());
         let configuration = webhook
             .configuration(&namespace.name, (LABEL, &namespace.name))
             .expect("it is well-formed");
-        let made = configurations.create(&PostParams::default(), &configuration);
-        made.await.expect("the administrator may");
+        let post = PostParams::default();
+        let made = configurations.create(&post, &configuration).await;
+        made.expect("the administrator may");
         webhook.wait_until_asked(namespace).await;
 
         let both = check(namespace, &["-o", "json"]).await;
         let all = check(namespace, &["ALL"]).await;
         let tried = check(namespace, &["ALL", "--run"]).await;
-        let deleted = configurations.delete(&namespace.name, &DeleteParams::default());
-        let _ = deleted.await;
+        let at_once = DeleteParams::default();
+        let _ = configurations.delete(name, &at_once).await;
 
         let report = both.code(0).json();
         let pod = found(&report, "pod", "all");
