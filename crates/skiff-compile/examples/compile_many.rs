@@ -63,10 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         task: &task,
         resources: task.first(),
         config: &config.for_task(None, &task.config),
-        facts: &ClusterFacts {
-            server: Version::v1(34),
-            nodes: None,
-        },
+        facts: &ClusterFacts::new(Version::v1(34), None),
         ids: &Ids {
             cluster: "many".to_owned(),
             user: "ada".to_owned(),

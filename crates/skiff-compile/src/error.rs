@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::NameError;
+use crate::{DockerError, NameError};
 
 /// Why a task cannot become Kubernetes objects on this cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -19,12 +19,14 @@ pub enum CompileError {
         table: String,
     },
     /// No node is large enough.
-    #[error("no node is large enough for {cpus} CPUs and {memory} GB of memory:{table}")]
+    #[error("no node is large enough for {cpus} CPUs and {memory} GB of memory{beside}:{table}")]
     TooLarge {
         /// How many CPUs were asked for.
         cpus: String,
         /// How many gigabytes were asked for.
         memory: String,
+        /// What the sidecar asks for beside them; empty: nothing.
+        beside: String,
         /// One line a node.
         table: String,
     },
@@ -39,6 +41,15 @@ pub enum CompileError {
         "`kubernetes.allowed_nodes.ips` names nodes by address, and the nodes may not be listed"
     )]
     AddressesUnknown,
+    /// The runtime class is not there.
+    #[error("there is no RuntimeClass `{name}`, which `pod_config.spec.runtimeClassName` names")]
+    NoRuntimeClass {
+        /// Its name.
+        name: String,
+    },
+    /// The task cannot have the Docker that it asks for.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     /// The configuration changes what makes the pod a Skiff pod.
     #[error("`pod_config` cannot change {field}: {why}")]
     Reserved {
@@ -63,12 +74,18 @@ impl CompileError {
             Self::NoEligibleNode { architectures, .. } => {
                 format!("choose a context whose nodes run Linux on {architectures}")
             }
+            Self::TooLarge { beside, .. } if !beside.is_empty() => {
+                "ask for less with --cpus and --memory, or in `enable_docker.resources`, or choose another context"
+                    .to_owned()
+            }
             Self::TooLarge { .. } => {
                 "ask for less with --cpus and --memory, or choose another context".to_owned()
             }
             Self::NoAllowedNode { .. } => {
                 "correct the names and addresses there, or add a label of the nodes".to_owned()
             }
+            Self::NoRuntimeClass { .. } => "`kubectl get runtimeclasses` shows those that there are".to_owned(),
+            Self::Docker(error) => return error.hint(),
             Self::AddressesUnknown => {
                 "name the nodes, or a label of theirs; or ask for the right to list nodes"
                     .to_owned()

@@ -78,6 +78,78 @@ pub struct ClusterFacts {
     /// None where the user may not read nodes; none at all where an autoscaler starts them.
     #[serde(default)]
     pub nodes: Option<Vec<NodeFacts>>,
+    /// The volume that `enable_docker.cache_volume` names.
+    #[serde(default)]
+    pub cache_volume: VolumeFacts,
+    /// The runtime class that `pod_config` names.
+    #[serde(default)]
+    pub runtime_class: RuntimeClassFacts,
+}
+
+/// What is known of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeFacts {
+    /// Nobody has looked, or nobody may.
+    #[default]
+    Unknown,
+    /// There is none of this name.
+    Missing,
+    /// It is there.
+    Found(ClaimFacts),
+}
+
+/// What is known of a volume's claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimFacts {
+    /// Its name.
+    pub claim: String,
+    /// Who may use it at once: `ReadWriteOnce`…
+    pub access_modes: Vec<String>,
+    /// Whether it is a file system; else a block device.
+    pub is_filesystem: bool,
+    /// Why it cannot be used any more; None: it can.
+    #[serde(default)]
+    pub gone: Option<ClaimGone>,
+    /// Who provides its storage; None: unknown.
+    #[serde(default)]
+    pub provisioner: Option<String>,
+}
+
+/// Why a claim cannot be used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimGone {
+    /// Somebody deletes it.
+    Deleting,
+    /// What it was bound to is gone.
+    Lost,
+}
+
+impl ClaimGone {
+    /// The end of a sentence that begins with the volume.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Deleting => "is being deleted",
+            Self::Lost => "has lost its storage",
+        }
+    }
+}
+
+/// What is known of a runtime class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuntimeClassFacts {
+    /// Nobody has looked, or nobody may.
+    #[default]
+    Unknown,
+    /// There is none of this name.
+    Missing,
+    /// It is there.
+    Found {
+        /// What the nodes' runtimes know it as.
+        handler: String,
+    },
 }
 
 impl NodeFacts {
@@ -101,6 +173,16 @@ impl NodeFacts {
 }
 
 impl ClusterFacts {
+    /// What is known before a task is looked at.
+    pub fn new(server: Version, nodes: Option<Vec<NodeFacts>>) -> Self {
+        Self {
+            server,
+            nodes,
+            cache_volume: VolumeFacts::Unknown,
+            runtime_class: RuntimeClassFacts::Unknown,
+        }
+    }
+
     /// The nodes that may run the pods; nodes that are not ready or cordoned may come back.
     pub(crate) fn eligible_nodes(
         &self,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::quantity::{cpus_text, gigabytes_text};
-use crate::{Amounts, CompileError, Input, NodeFacts};
+use crate::{Amounts, CompileError, Input, NodeFacts, docker};
 
 /// Per cent of a node's CPU that stay for the system's own pods when a task asks for all of it.
 const CPU_LEFT: u64 = 10;
@@ -25,6 +25,7 @@ pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
         milli_cpu: input.resources.milli_cpu,
         bytes: input.resources.memory_bytes,
     };
+    let beside = docker::requested(input);
     let as_asked = || Fit {
         amounts: asked,
         notes: Vec::new(),
@@ -63,17 +64,21 @@ pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
         };
     }
     eligible.retain(|node| node.is_allowed(allowed));
-    if eligible.iter().any(|node| cut(asked, node) == Some(asked)) {
+    if eligible
+        .iter()
+        .any(|node| cut(asked, beside, node) == Some(asked))
+    {
         return Ok(as_asked());
     }
     let best = eligible
         .iter()
-        .filter_map(|node| Some((cut(asked, node)?, *node)))
+        .filter_map(|node| Some((cut(asked, beside, node)?, *node)))
         .max_by_key(|(amounts, _)| (amounts.milli_cpu, amounts.bytes));
     let Some((amounts, node)) = best else {
         return Err(CompileError::TooLarge {
             cpus: cpus_text(asked.milli_cpu),
             memory: gigabytes_text(asked.bytes),
+            beside: beside_text(beside),
             table: table(eligible.into_iter()),
         });
     };
@@ -83,16 +88,21 @@ pub(crate) fn fit(input: &Input<'_>) -> Result<Fit, CompileError> {
     })
 }
 
-/// What a node can give of what was asked; None where it never has that much.
-fn cut(asked: Amounts, node: &NodeFacts) -> Option<Amounts> {
+/// What a node can give of what was asked, a sidecar beside it; None where it never has that much.
+fn cut(asked: Amounts, beside: Amounts, node: &NodeFacts) -> Option<Amounts> {
     let (capacity, allocatable) = (node.capacity, node.allocatable);
     let cpu = part(
-        asked.milli_cpu,
+        (asked.milli_cpu, beside.milli_cpu),
         allocatable.milli_cpu,
         capacity.milli_cpu,
         CPU_LEFT,
     )?;
-    let bytes = part(asked.bytes, allocatable.bytes, capacity.bytes, MEMORY_LEFT)?;
+    let bytes = part(
+        (asked.bytes, beside.bytes),
+        allocatable.bytes,
+        capacity.bytes,
+        MEMORY_LEFT,
+    )?;
     let is_whole = bytes == asked.bytes;
     Some(Amounts {
         milli_cpu: cpu,
@@ -104,15 +114,37 @@ fn cut(asked: Amounts, node: &NodeFacts) -> Option<Amounts> {
     })
 }
 
-fn part(asked: u64, allocatable: u64, capacity: u64, per_cent_left: u64) -> Option<u64> {
+fn part(
+    (asked, beside): (u64, u64),
+    allocatable: u64,
+    capacity: u64,
+    per_cent_left: u64,
+) -> Option<u64> {
     if asked > capacity {
         return None;
     }
     if asked <= allocatable && asked < capacity {
-        return Some(asked);
+        let together = asked.saturating_add(beside);
+        return (together <= allocatable).then_some(asked);
     }
     let left = capacity / 100 * per_cent_left + capacity % 100 * per_cent_left / 100;
-    allocatable.checked_sub(left).filter(|part| *part > 0)
+    let part = allocatable.checked_sub(left)?.checked_sub(beside)?;
+    (part > 0).then_some(part)
+}
+
+/// What the sidecar asks for, as the end of a sentence.
+fn beside_text(beside: Amounts) -> String {
+    let mut parts = Vec::new();
+    if beside.milli_cpu > 0 {
+        parts.push(format!("{} CPUs", cpus_text(beside.milli_cpu)));
+    }
+    if beside.bytes > 0 {
+        parts.push(format!("{} GB", gigabytes_text(beside.bytes)));
+    }
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!(", with {} for Docker beside them", parts.join(" and "))
 }
 
 fn note(asked: Amounts, given: Amounts, node: &NodeFacts) -> String {

@@ -24,6 +24,7 @@ mod record;
 mod registry;
 mod reserved;
 mod rights;
+mod sandbox;
 mod service;
 
 use serde::Serialize;
@@ -34,8 +35,12 @@ use self::pod::{Decisions, Template};
 use self::registry::Login;
 
 pub use agent::{AgentBuild, agent_secrets};
+pub use docker::{DockerError, unfit_for_docker};
 pub use error::CompileError;
-pub use facts::{Amounts, ClusterFacts, NodeFacts, Version};
+pub use facts::{
+    Amounts, ClaimFacts, ClaimGone, ClusterFacts, NodeFacts, RuntimeClassFacts, Version,
+    VolumeFacts,
+};
 pub use names::{ClusterName, Ids, NameError, user_hash};
 pub use nodes::Nodes;
 pub use plan::Plan;
@@ -105,14 +110,17 @@ fn preparation(input: &Input<'_>) -> String {
 pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
     let cluster = ClusterName::new(&input.ids.cluster, &input.ids.user_hash)?;
     let login = Login::of(input.task);
+    sandbox::check(input)?;
+    let mut remarks = docker::check(input)?;
     let fit = fit::fit(input)?;
+    remarks.extend(fit.notes);
     let registry = login.as_ref().map(|login| login.secret(input, &cluster));
     let decisions = Decisions {
         amounts: fit.amounts,
         image: input.image(login.as_ref()),
         pull_secret: registry.is_some().then(|| cluster.registry()),
     };
-    let template = Template::new(input, &cluster, decisions)?;
+    let template = Template::new(input, &cluster, decisions, &mut remarks)?;
     let record = ClusterRecord {
         format: record::FORMAT,
         name: input.ids.cluster.clone(),
@@ -134,6 +142,7 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         pods: template,
         services: metadata::of(input, &cluster, String::new()),
         homes: home::claims(input, &cluster),
+        docker_disks: docker::disks(input, &cluster),
     };
     let owner = owner::owner(input, &cluster, &record, &nodes);
     Ok(Plan {
@@ -148,6 +157,6 @@ pub fn compile(input: &Input<'_>) -> Result<Plan, CompileError> {
         cluster,
         record,
         owner,
-        notes: fit.notes,
+        notes: remarks,
     })
 }

@@ -92,6 +92,11 @@ impl ClusterName {
         format!("{}-home", self.pod(rank))
     }
 
+    /// The name of the claim of a rank's disk for Docker.
+    pub(crate) fn docker_disk(&self, rank: u32) -> String {
+        format!("{}-docker", self.pod(rank))
+    }
+
     /// The name of the Secret with the login of a registry.
     pub(crate) fn registry(&self) -> String {
         format!("{}-registry", self.0)

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::pod::Template;
 use crate::record::{RecordError, stored};
-use crate::{ClusterName, home, labels, service};
+use crate::{ClusterName, docker, home, labels, service};
+
+/// Makes the claim of a rank of what those of all have in common.
+type OfRank = fn(&ClusterName, PersistentVolumeClaim, u32) -> PersistentVolumeClaim;
 
 /// All nodes of a cluster. The owner Secret holds it: a pod that is gone is made again as it was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,9 @@ pub struct Nodes {
     /// What the claims of the nodes' homes have in common, where these are volumes of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) homes: Option<PersistentVolumeClaim>,
+    /// What the claims of the nodes' disks for Docker have in common, where they have such disks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) docker_disks: Option<PersistentVolumeClaim>,
 }
 
 impl Nodes {
@@ -74,26 +80,26 @@ impl Nodes {
             .map(move |rank| service::of_rank(&self.cluster, metadata.clone(), rank))
     }
 
-    /// The claims by rank of the volumes that are the nodes' homes, as they are created once the owner
-    /// Secret exists under this uid.
+    /// The claims by rank of the volumes that the nodes have of their own, homes and disks for Docker, as they are
+    /// created once the owner Secret exists under this uid.
     pub fn claims(&self, owner_uid: &str) -> impl Iterator<Item = PersistentVolumeClaim> + Send {
-        let homes = self.homes.clone().map(|mut claim| {
+        self.shown_claims().map(move |mut claim| {
             give_owner(&mut claim.metadata, &self.cluster, owner_uid);
             claim
-        });
-        let of_all = homes.into_iter();
-        of_all.flat_map(move |claim| {
-            self.ranks()
-                .map(move |rank| home::of_rank(&self.cluster, claim.clone(), rank))
         })
     }
 
     /// The claims as they are shown, without an owner.
-    pub(crate) fn shown_claims(&self) -> impl Iterator<Item = PersistentVolumeClaim> {
-        self.homes.iter().flat_map(|claim| {
-            self.ranks()
-                .map(|rank| home::of_rank(&self.cluster, claim.clone(), rank))
-        })
+    pub(crate) fn shown_claims(&self) -> impl Iterator<Item = PersistentVolumeClaim> + Send {
+        let of_ranks = |claim: &'_ Option<PersistentVolumeClaim>, of_rank: OfRank| {
+            let claim = claim.clone().into_iter();
+            claim.flat_map(move |claim| {
+                self.ranks()
+                    .map(move |rank| of_rank(&self.cluster, claim.clone(), rank))
+            })
+        };
+        let homes = of_ranks(&self.homes, home::of_rank);
+        homes.chain(of_ranks(&self.docker_disks, docker::disk_of_rank))
     }
 
     /// The Services as they are shown, without an owner.

@@ -16,7 +16,7 @@ use crate::container::{self, KEYS_VOLUME, PARTS_VOLUME, SHARED_VOLUME};
 use crate::{
     Amounts, ClusterName, CompileError, Input, docker, home, hooks, labels, metadata, node_choice,
 };
-use crate::{quantity, reserved};
+use crate::{quantity, reserved, sandbox};
 
 /// Name of the volume behind `/dev/shm`.
 const SHM_VOLUME: &str = "dshm";
@@ -45,18 +45,22 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Builds the pod, lays the user's `pod_config` over it, and makes sure that it still is one.
+    /// Builds the pod, lays the user's `pod_config` over it, and makes sure that it still is one; notes what may go
+    /// wrong.
     pub(crate) fn new(
         input: &Input<'_>,
         cluster: &ClusterName,
         decisions: Decisions,
+        notes: &mut Vec<String>,
     ) -> Result<Self, CompileError> {
         let own = spec(input, cluster, &decisions);
         let changed = configured(input, &own)?;
         let mut spec = changed.spec.unwrap_or_default();
         reserved::check(&own, &spec)?;
+        notes.extend(docker::check_pod(input, &spec)?);
         home::follow_task(&mut spec);
         docker::settle(input, &mut spec);
+        notes.extend(sandbox::limit(input, decisions.amounts, &mut spec));
         node_choice::narrow(input, &mut spec)?;
         // Task pods do not talk to the API server, but for those that were given an identity.
         let has_identity = spec.service_account_name.is_some();
@@ -107,6 +111,7 @@ impl Template {
             .extend(metadata::rank_labels(rank));
         let mut spec = self.spec.clone();
         home::name_claim(cluster, rank, &mut spec);
+        docker::name_claim(cluster, rank, &mut spec);
         Pod {
             metadata,
             spec: Some(spec),

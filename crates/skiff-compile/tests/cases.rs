@@ -105,13 +105,7 @@ fn plan(
     task: &skiff_schema::ResolvedTask,
 ) -> Result<Plan, CompileError> {
     let facts = text_of(case, "facts.json").map_or(
-        ClusterFacts {
-            server: Version {
-                major: 1,
-                minor: 30,
-            },
-            nodes: Some(Vec::new()),
-        },
+        ClusterFacts::new(Version::v1(30), Some(Vec::new())),
         |json| serde_json::from_str(&json).expect("valid facts.json"),
     );
     let cluster = text_of(case, "cluster.txt").unwrap_or_else(|| "dev".to_owned());

@@ -40,10 +40,7 @@ fn plan(config: &str, task: &str) -> Plan {
         task: &task,
         resources: task.first(),
         config: &config.for_task(None, &task.config),
-        facts: &ClusterFacts {
-            server: Version::v1(34),
-            nodes: None,
-        },
+        facts: &ClusterFacts::new(Version::v1(34), None),
         ids: &Ids {
             cluster: "dev".to_owned(),
             user: "ada".to_owned(),

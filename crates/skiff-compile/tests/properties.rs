@@ -129,7 +129,7 @@ proptest! {
         nodes in prop::collection::vec(node(), 1..5),
     ) {
         let facts =
-            ClusterFacts { server: Version { major: 1, minor: 30 }, nodes: Some(nodes.clone()) };
+            ClusterFacts::new(Version::v1(30), Some(nodes.clone()));
         let fits = |amounts: Amounts, of: fn(&NodeFacts) -> Amounts| nodes.iter().any(|node| {
             amounts.milli_cpu <= of(node).milli_cpu && amounts.bytes <= of(node).bytes
         });
@@ -154,7 +154,7 @@ proptest! {
         cluster in "[a-zA-Z]([-_.a-zA-Z0-9]{0,80}[a-zA-Z0-9])?",
         user in any::<String>(),
     ) {
-        let facts = ClusterFacts { server: Version { major: 1, minor: 30 }, nodes: None };
+        let facts = ClusterFacts::new(Version::v1(30), None);
         let asked = Amounts { milli_cpu: 100, bytes: 1_000_000 };
         let plan = plan(&cluster, &user, asked, &facts).expect("a valid name");
         let metadata = plan.nodes.pods("uid").next().expect("a head").metadata;
@@ -190,7 +190,7 @@ proptest! {
             place.insert("SKYPILOT_DOCKER_SERVER".to_owned(), "ghcr.io".to_owned());
         }
         task.secrets = Secrets::new(secrets);
-        let facts = ClusterFacts { server: Version::v1(30), nodes: None };
+        let facts = ClusterFacts::new(Version::v1(30), None);
         let plan = compile_task("dev", "me", &task, &facts).expect("a valid task");
         let delivered = plan.secrets("uid").len();
         prop_assert_eq!(delivered, usize::from(login));
@@ -211,7 +211,7 @@ proptest! {
         let mut task = task(Amounts { milli_cpu: 100, bytes: 1_000_000 });
         task.num_nodes = nodes;
         task.resources[0].labels = labels.clone().into_iter().collect();
-        let facts = ClusterFacts { server: Version::v1(30), nodes: None };
+        let facts = ClusterFacts::new(Version::v1(30), None);
         let plan = compile_task("dev", "me", &task, &facts).expect("a valid task");
         let pods: Vec<_> = plan.nodes.pods("uid").collect();
         prop_assert_eq!(pods.len(), nodes as usize);

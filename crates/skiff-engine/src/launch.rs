@@ -15,9 +15,11 @@ use crate::sync::{Machine, Sources};
 use crate::{AgentExecutable, Event, Interrupt, Reporter, User, agents, owner, preparation};
 
 mod error;
+mod facts;
 mod prepare;
 
 pub use error::LaunchError;
+pub use facts::facts;
 pub use prepare::{Prepared, prepare};
 
 /// What the user wants launched.

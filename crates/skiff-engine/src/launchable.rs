@@ -4,9 +4,7 @@
 
 use std::fmt;
 
-use skiff_schema::{
-    FileKind, FileMount, KubernetesConfig, ResolvedResources, ResolvedTask, Task, TaskFile,
-};
+use skiff_schema::{FileKind, FileMount, ResolvedResources, ResolvedTask, Task, TaskFile};
 use thiserror::Error;
 
 /// How many paths of a long list are named.
@@ -89,16 +87,12 @@ pub fn only_task(file: &TaskFile) -> Result<&Task, NotLaunchable> {
 }
 
 /// Whether a task can become a cluster with its first resources; then what of it will not be acted on.
-pub fn launchable(
-    task: &ResolvedTask,
-    config: &KubernetesConfig,
-) -> Result<Vec<String>, NotLaunchable> {
+pub fn launchable(task: &ResolvedTask) -> Result<Vec<String>, NotLaunchable> {
     let mut obstacles = Obstacles::default();
     obstacles.roles(task);
     obstacles.accelerators(task);
     obstacles.job(task);
     obstacles.files(task);
-    obstacles.configuration(config);
     obstacles.end()?;
     Ok(notes(task))
 }
@@ -168,16 +162,6 @@ impl Obstacles {
             self.add(
                 format!("nobody keeps the values of the secrets {}", listed(&managed)),
                 format!("give them: `--secret {first}` takes one from the environment, `--secret-file` all from a file"),
-            );
-        }
-    }
-
-    /// What the configuration asks for, that of the task included.
-    fn configuration(&mut self, config: &KubernetesConfig) {
-        if config.docker.cache_volume.is_some() {
-            self.add(
-                "`enable_docker.cache_volume` is not there in this version of Skiff",
-                "leave it out: each cluster builds its own cache",
             );
         }
     }

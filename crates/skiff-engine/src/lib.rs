@@ -47,7 +47,7 @@ pub use event::{Event, Reporter};
 pub use follow::{FollowError, LogOptions, Outcome};
 pub use interrupt::Interrupt;
 pub use job::{CancelTarget, ExecRequest, JobError, cancel, exec, logs, queue};
-pub use launch::{LaunchError, LaunchRequest, Launched, Prepared, launch, prepare};
+pub use launch::{LaunchError, LaunchRequest, Launched, Prepared, facts, launch, prepare};
 pub use launchable::{NotLaunchable, executable, launchable, only_task};
 pub use leftovers::remove_leftovers;
 pub use matched::Matched;
@@ -61,7 +61,7 @@ pub use sync::{GitError, Machine, SyncError};
 pub use volumes::{
     Phase, VolumeChange, VolumeClaim, VolumeError, VolumeLookup, VolumePlan, VolumeState,
     VolumeStatus, VolumesToDelete, apply_volume, delete_volume, find_volume, list_volumes,
-    plan_volume, unfit_for_docker,
+    plan_volume,
 };
 
 /// An agent executable that this build of Skiff can deliver.

@@ -33,7 +33,7 @@ pub(crate) async fn make(
     let claims = nodes.claims(owner_uid);
     let claims = claims.map(async |claim| {
         let put = put_owned(cluster, &claim).await;
-        put.map_err(ProvisionError::Home)
+        put.map_err(ProvisionError::Claim)
     });
     let pods = nodes.pods(owner_uid);
     let pods = pods.map(async |pod| create_pod(cluster, &pod).await);

@@ -46,9 +46,9 @@ pub enum ProvisionError {
     /// No node of Kubernetes' has room for the pod now.
     #[error("{0}")]
     NoRoom(Diagnosis),
-    /// The volume of a node's home cannot be claimed.
-    #[error("the home volume of a node cannot be claimed")]
-    Home(#[source] ApiError),
+    /// The volume of a node's home, or its disk for Docker, cannot be claimed.
+    #[error("a volume of a node cannot be claimed")]
+    Claim(#[source] ApiError),
     /// An older pod of the same name does not go.
     #[error("the older pod {pod} has not ended within {} minutes", GOING.as_secs() / 60)]
     Lingers {
@@ -77,8 +77,8 @@ impl ProvisionError {
         match self {
             Self::Api(error) => error.hint(),
             Self::Pod(diagnosis) | Self::NoRoom(diagnosis) => diagnosis.hint.clone(),
-            Self::Home(_) => Some(
-                "`kubernetes.home_volume` needs the right to create, change and delete persistentvolumeclaims in \
+            Self::Claim(_) => Some(
+                "`kubernetes.home_volume` and `storage: block` of `enable_docker` need the right to create, change and delete persistentvolumeclaims in \
                  the namespace: ask for it, or launch without"
                     .to_owned(),
             ),

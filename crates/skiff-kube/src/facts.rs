@@ -31,10 +31,10 @@ impl Cluster {
         let nodes = nodes
             .ok()
             .map(|list| list.items.iter().map(node_facts).collect());
-        Ok(ClusterFacts {
-            server: parse_version(&version.git_version),
+        Ok(ClusterFacts::new(
+            parse_version(&version.git_version),
             nodes,
-        })
+        ))
     }
 }
 

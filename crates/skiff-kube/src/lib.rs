@@ -11,6 +11,7 @@ mod facts;
 mod objects;
 mod patience;
 mod pod_state;
+mod runtime_class;
 mod storage;
 mod watch;
 

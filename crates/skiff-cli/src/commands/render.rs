@@ -2,7 +2,7 @@
 
 use clap::Args;
 use skiff_compile::{AgentBuild, ClusterFacts, Ids, Input, Version, compile};
-use skiff_engine::launchable;
+use skiff_engine::{facts, launchable};
 use skiff_kube::{Cluster, Selection};
 use skiff_proto::ClusterKey;
 
@@ -56,8 +56,9 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
     let asked = task.context().or(setup.context.as_deref());
     let (facts, namespace, config, context) = if asked.is_some() {
         let (cluster, config) = setup.connect_for_task(asked, args.task.config()).await?;
+        let own = config.for_task(Some(&cluster.context), &task.config);
         (
-            cluster.facts().await?,
+            Box::pin(facts(&cluster, &own)).await?,
             cluster.namespace,
             config,
             cluster.context,
@@ -69,10 +70,7 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
         let namespace = config.for_context(context.as_deref()).namespace;
         (
             // No node is known, so none contradicts.
-            ClusterFacts {
-                server: args.kubernetes_version,
-                nodes: Some(Vec::new()),
-            },
+            ClusterFacts::new(args.kubernetes_version, Some(Vec::new())),
             namespace.unwrap_or_else(|| "default".to_owned()),
             config,
             context.unwrap_or_default(),
@@ -100,7 +98,7 @@ pub(crate) async fn run(args: RenderArgs, setup: &Setup) -> Result<(), CommandEr
         },
         agent: &AgentBuild::of(&agents[0].bytes, &architectures),
     })?;
-    match launchable(&task, &config) {
+    match launchable(&task) {
         Ok(notes) => plan.notes.splice(0..0, notes).for_each(drop),
         Err(error) => plan
             .notes

@@ -62,7 +62,7 @@ refusals! {
     all_obstacles_are_told_at_once: "\
 resources: {accelerators: A100}
 file_mounts: {/a: s3://a, /b: s3://b, /c: s3://c, /d: s3://d, /e: s3://e}
-config: {kubernetes: {enable_docker: {mode: ALL, cache_volume: cache}}}
+volumes: {/mnt/data: scratch}
 run: echo
 ";
 }

@@ -4,6 +4,7 @@
 mod check;
 mod config;
 mod contexts;
+mod docker_config;
 mod help;
 mod launching;
 mod reference;

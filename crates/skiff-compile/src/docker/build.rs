@@ -12,8 +12,7 @@ use k8s_openapi::api::core::v1::{
 use skiff_proto::paths;
 
 use super::resources::resources;
-use super::settings::settings_variable;
-use super::{DAEMON_GRACE_SECONDS, data};
+use super::{DAEMON_GRACE_SECONDS, data, settings};
 use crate::container::{self, variable};
 use crate::pod::GRACE_SECONDS;
 use crate::{Input, Version, labels, quantity};
@@ -37,17 +36,22 @@ pub(super) fn add(input: &Input<'_>, spec: &mut PodSpec) {
         .find(|container| container.name == labels::TASK_CONTAINER);
     connect(task.expect("every pod has a task container"));
     let own_users = may_have_own_users(input);
-    if super::has_native_sidecars(input) {
-        let mut builder = builder(input, own_users, &["buildkit"]);
+    let is_native = super::has_native_sidecars(input);
+    let arguments: &[&str] = if is_native {
+        &["buildkit"]
+    } else {
+        // Ended together with the task, it would be gone before the job is.
+        &["buildkit", "--until-marker"]
+    };
+    let mut builder = builder(input, own_users, arguments);
+    data::add(input, spec, &mut builder, paths::BUILDKIT_DATA);
+    if is_native {
         builder.restart_policy = Some("Always".to_owned());
         spec.init_containers.get_or_insert_default().push(builder);
     } else {
-        // Ended together with the task, it would be gone before the job is.
-        let builder = builder(input, own_users, &["buildkit", "--until-marker"]);
         spec.containers.insert(0, builder);
     }
     spec.containers.push(tools(input));
-    data::add_volume(input, spec);
     spec.host_users = own_users.then_some(false);
     // Whoever the image's user is, this group opens the sockets.
     spec.security_context = Some(PodSecurityContext {
@@ -127,7 +131,7 @@ fn builder(input: &Input<'_>, own_users: bool, arguments: &[&str]) -> Container 
         variable("SKIFF_CLUSTER", &input.ids.cluster),
         buildkit_host(),
     ];
-    variables.extend(settings_variable(input));
+    variables.extend(settings::variables(input));
     container.env = Some(variables);
     container.resources = Some(resources(input));
     let unconfined = || "Unconfined".to_owned();
@@ -147,7 +151,6 @@ fn builder(input: &Input<'_>, own_users: bool, arguments: &[&str]) -> Container 
         }),
         ..SecurityContext::default()
     });
-    data::mount_volume(&mut container, paths::BUILDKIT_DATA);
     container
 }
 

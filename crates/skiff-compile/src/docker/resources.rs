@@ -4,9 +4,31 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use skiff_schema::{DockerAmounts, StorageKind};
+use skiff_schema::{DockerAmounts, DockerMode, StorageKind};
 
-use crate::{Input, quantity};
+use crate::{Amounts, Input, quantity, sandbox};
+
+/// What the scheduler keeps for the sidecar beside a task that asks for so much.
+pub(crate) fn requested(input: &Input<'_>) -> Amounts {
+    if input.config.docker.mode == DockerMode::Off {
+        return Amounts::default();
+    }
+    let written = input.config.docker.resources;
+    // A limit without a request is a request too.
+    let memory = written
+        .requests
+        .memory_bytes
+        .or(written.limits.memory_bytes);
+    let in_machine = sandbox::is_kata(input).then(|| sandbox::sidecar_bytes(input));
+    Amounts {
+        milli_cpu: written
+            .requests
+            .milli_cpu
+            .or(written.limits.milli_cpu)
+            .unwrap_or_default(),
+        bytes: memory.or(in_machine).unwrap_or_default(),
+    }
+}
 
 /// What is written, and the disk that the data may take of the node.
 pub(super) fn resources(input: &Input<'_>) -> ResourceRequirements {

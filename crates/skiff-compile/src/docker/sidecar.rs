@@ -7,8 +7,7 @@ use crate::container::{self, field_variable, mount, variable};
 use crate::{Input, labels};
 
 use super::resources::resources;
-use super::settings::settings_variable;
-use super::{TMP_VOLUME, data};
+use super::{TMP_VOLUME, settings};
 
 pub(super) fn container(input: &Input<'_>, arguments: &[&str]) -> Container {
     let config = &input.config.docker;
@@ -20,7 +19,7 @@ pub(super) fn container(input: &Input<'_>, arguments: &[&str]) -> Container {
         field_variable("SKIFF_POD_IP", "status.podIP"),
         variable("DOCKER_HOST", &format!("unix://{}", paths::DOCKER_SOCKET)),
     ];
-    variables.extend(settings_variable(input));
+    variables.extend(settings::variables(input));
     container.env = Some(variables);
     container.resources = Some(resources(input));
     container.security_context = Some(SecurityContext {
@@ -33,6 +32,5 @@ pub(super) fn container(input: &Input<'_>, arguments: &[&str]) -> Container {
     // The task's paths stand here under the same names, so that `docker run -v $PWD:/x` works.
     let mounts = container.volume_mounts.get_or_insert_default();
     mounts.push(mount(TMP_VOLUME, "/tmp"));
-    data::mount_volume(&mut container, paths::DOCKER_DATA);
     container
 }

@@ -50,7 +50,7 @@ impl Shape {
     ) -> Result<Self, NoShape> {
         let mut config = request.config.clone();
         config.docker.mode = mode;
-        launchable(&request.task, &config)?;
+        launchable(&request.task)?;
         let agents = request.agents.iter();
         let architectures: Vec<&str> = agents.map(|agent| agent.architecture).collect();
         let plan = compile(&Input {

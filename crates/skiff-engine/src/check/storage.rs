@@ -1,11 +1,12 @@
 //! Storage for caches: the volume that the configuration names, and the classes that there are.
 
 use k8s_openapi::api::storage::v1::StorageClass;
+use skiff_compile::unfit_for_docker;
 use skiff_kube::Cluster;
 use skiff_schema::KubernetesConfig;
 
 use super::{Finding, Verdict, told};
-use crate::volumes::{VolumeLookup, find_volume, unfit_for_docker};
+use crate::volumes::{VolumeLookup, find_volume};
 
 const CHECK: &str = "cache storage";
 

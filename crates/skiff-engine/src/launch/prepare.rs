@@ -8,6 +8,7 @@ use skiff_kube::{Cluster, PodState, observe};
 use skiff_proto::{Autostop, JobId};
 use skiff_schema::DockerMode;
 
+use super::facts::facts;
 use super::{LaunchError, LaunchRequest};
 use crate::autostop;
 use crate::cluster::{ClusterError, SkiffCluster};
@@ -51,14 +52,14 @@ impl Prepared {
 
 /// Reads the cluster's facts and thinks the launch through.
 pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepared, LaunchError> {
-    let mut remarks = launchable(&request.task, &request.config)?;
+    let mut remarks = launchable(&request.task)?;
     // What is not there is told before anything is created for it.
     Sources::of(&request.task, true, &request.machine)?;
     let name =
         ClusterName::new(&request.cluster, &request.user.hash).map_err(CompileError::from)?;
     let pod_name = name.pod(0);
     let (facts, secret, pod) = tokio::try_join!(
-        cluster.facts(),
+        facts(cluster, &request.config),
         cluster.get::<Secret>(name.as_str()),
         cluster.get::<Pod>(&pod_name),
     )?;

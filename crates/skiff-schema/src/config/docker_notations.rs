@@ -8,6 +8,8 @@ use crate::resources::parse_image;
 
 /// A sidecar with less memory than this cannot even start: whoever writes so little has forgotten the unit.
 const LEAST_BYTES: u64 = 1 << 20;
+/// The longest name of a volume, since it is a label's value.
+const LONGEST_VOLUME: usize = 63;
 /// More CPUs than any node has.
 const MOST_MILLI_CPU: u128 = 1_000_000_000;
 
@@ -159,7 +161,7 @@ fn thousandths(number: &str) -> Option<u128> {
     whole.checked_mul(1000)?.checked_add(counted + finer)
 }
 
-/// The name of a volume: that of a claim, and a label's value.
+/// The name of a volume of `skiff volumes`.
 pub(super) static VOLUME: Notation = Notation {
     what: "the name of a volume",
     kinds: &[ScalarKind::Text],
@@ -167,7 +169,7 @@ pub(super) static VOLUME: Notation = Notation {
     check: |text| {
         let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
         let ends = text.chars().next().into_iter().chain(text.chars().last());
-        if (1..=253).contains(&text.len())
+        if (1..=LONGEST_VOLUME).contains(&text.len())
             && text.chars().all(is_plain)
             && ends.into_iter().all(|char| char.is_ascii_alphanumeric())
         {

@@ -112,8 +112,12 @@ impl DockerConfig {
         };
         if let (Some(volume), true) = (&self.cache_volume, storage.kind != StorageKind::Auto) {
             let kind = storage.kind.as_str();
+            let end = match storage.kind {
+                StorageKind::Block => "cluster",
+                _ => "pod",
+            };
             impossible(
-                format!("`{kind}` ends with the pod, and `cache_volume: {volume}` outlives it"),
+                format!("`{kind}` ends with the {end}, and `cache_volume: {volume}` outlives it"),
                 "keep one of the two",
             );
         }

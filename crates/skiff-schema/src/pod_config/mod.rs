@@ -9,6 +9,7 @@ mod typed;
 
 use serde_json::Value as Json;
 
+use crate::view::View;
 use crate::yaml::{Node, Value};
 
 pub(crate) use self::kinds::{CUSTOM_METADATA, POD_CONFIG};
@@ -41,6 +42,13 @@ impl PodConfig {
     /// The fragment as JSON; None where it changes nothing.
     pub fn to_json(&self) -> Option<Json> {
         self.fragment.as_ref().map(json::of)
+    }
+
+    /// The runtime class that the pods are to have; None: that of the nodes.
+    pub fn runtime_class(&self) -> Option<&str> {
+        let spec = View::of(self.fragment.as_ref()?).view("spec");
+        spec.text("runtimeClassName")
+            .filter(|name| !name.is_empty())
     }
 
     /// Lays the fragment over a pod, which has `metadata` and `spec`. A container without a name,
@@ -130,7 +138,7 @@ fn items_mut<'a>(node: &'a mut Node, list: &str) -> &'a mut [Node] {
 }
 
 fn name(container: &Node) -> Option<&str> {
-    crate::view::View::of(container).text("name")
+    View::of(container).text("name")
 }
 
 fn rename(container: &mut Node, to: &str) {

@@ -28,7 +28,8 @@ pub fn unfit_for_docker(provisioner: &str) -> Option<&'static str> {
         .replace("azure-file", "azurefile");
     let mut words = name.split(|char: char| !char.is_ascii_alphanumeric());
     words.find_map(|word| {
-        let why = UNFIT.iter().find(|(words, _)| words.contains(&word));
+        let is_it = |known: &&str| *known == word || (*known == "nfs" && word.contains("nfs"));
+        let why = UNFIT.iter().find(|(words, _)| words.iter().any(is_it));
         why.map(|(_, why)| *why)
     })
 }
@@ -47,6 +48,7 @@ mod tests {
             "kubernetes.io/azure-file",
             "smb.csi.k8s.io",
             "nfs.csi.k8s.io",
+            "openebs.io/nfsrwx",
             "cluster.local/nfs-subdir-external-provisioner",
             "fsx.csi.aws.com",
         ] {
