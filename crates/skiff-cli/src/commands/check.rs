@@ -136,9 +136,14 @@ impl DockerArgs {
     ) -> Result<LaunchRequest, CommandError> {
         config.docker.mode = mode;
         let now = jiff::Timestamp::now();
-        let name = mode_name(mode).to_lowercase();
+        let unique = format!("{:05x}", now.as_microsecond() & 0xf_ffff);
+        let cluster = match mode {
+            // Shown to the API server, and never made.
+            DockerMode::Off => "skiff-check".to_owned(),
+            mode => format!("skiff-check-{}-{unique}", mode_name(mode).to_lowercase()),
+        };
         Ok(LaunchRequest {
-            cluster: format!("skiff-check-{name}-{:05x}", now.as_microsecond() & 0xf_ffff),
+            cluster,
             config,
             task: self.task(mode)?,
             user: setup.user(),

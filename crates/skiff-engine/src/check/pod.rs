@@ -157,13 +157,22 @@ fn admission(refusal: Option<&ApiError>) -> Finding {
     match &error.cause {
         // A webhook that cannot be asked in vain was not asked.
         _ if words.contains("does not support dry run") => finding(Verdict::Unknown, words),
-        ApiCause::Forbidden(_) if words.contains("usage per") => finding(Verdict::No, words)
-            .fix("a LimitRange of the namespace says so (`kubectl describe limitrange`): change `resources`, or `enable_docker.resources`"),
+        ApiCause::Forbidden(_) | ApiCause::Invalid(_) if is_of_limit_range(&words) => {
+            finding(Verdict::No, words).fix(
+                "a LimitRange of the namespace sets such limits (`kubectl describe limitrange`): ask for less by `resources` and \
+                 `enable_docker.resources`, or set limits by `set_pod_resource_limits`",
+            )
+        }
         ApiCause::Admission(_) | ApiCause::Quota(_) | ApiCause::Forbidden(_) | ApiCause::Invalid(_) => {
             finding(Verdict::No, words).maybe_fix(error.hint())
         }
         _ => finding(Verdict::Unknown, told(error)),
     }
+}
+
+/// Whether the words are those of a LimitRange, or of the limits that one has put into a pod without any.
+fn is_of_limit_range(words: &str) -> bool {
+    words.contains("usage per") || words.contains("must be less than or equal to")
 }
 
 /// Whether a node is large enough for all containers together. What runs there now is not counted.

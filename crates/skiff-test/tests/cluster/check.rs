@@ -81,19 +81,22 @@ async fn a_policy_against_privileged_pods_forbids_one_mode_and_not_the_other() {
 #[tokio::test]
 async fn quotas_limits_and_nodes_that_are_too_small_forbid_both() {
     with_namespace(async |namespace| {
-        let limits = json!({
-            "metadata": { "name": "small" },
-            "spec": { "limits": [{ "type": "Container", "max": { "memory": "100M" } }] },
-        });
-        make::<LimitRange>(namespace, limits).await;
-        let limited = check(namespace, &[]).await.code(1);
-        limited
-            .says("maximum memory usage per Container")
-            .says("kubectl describe limitrange");
-        let api = namespace.api::<LimitRange>();
-        api.delete("small", &DeleteParams::default())
-            .await
-            .expect("it is there");
+        for (kind, words) in [
+            ("Pod", "maximum memory usage per Pod"),
+            // A maximum of containers is the limit of those that have none, which is less than they ask for.
+            ("Container", "must be less than or equal to memory limit"),
+        ] {
+            let limits = json!({
+                "metadata": { "name": "small" },
+                "spec": { "limits": [{ "type": kind, "max": { "memory": "100M" } }] },
+            });
+            make::<LimitRange>(namespace, limits).await;
+            let limited = check(namespace, &[]).await.code(1);
+            limited.says(words).says("kubectl describe limitrange");
+            let api = namespace.api::<LimitRange>();
+            let deleted = api.delete("small", &DeleteParams::default()).await;
+            deleted.expect("it is there");
+        }
 
         let large = check(namespace, &["ALL", "--cpus", "5000"]).await.code(1);
         large.says("no node is large enough").says("--cpus");
