@@ -80,7 +80,7 @@ fn every_field_is_read() {
     let docker = read(
         "{mode: ALL, image: 'docker:28.5-dind', storage: {kind: loop, size: 20Gi}, mtu: 1400,
           resources: {requests: {cpu: 500m, memory: 1Gi}, limits: {cpu: 1.5, memory: 2G, ephemeral-storage: 30Gi}},
-          registry_mirrors: ['https://mirror.gcr.io'], insecure_registries: ['registry:5000', 10.0.0.0/8],
+          registry_mirrors: ['https://mirror.gcr.io', 'http://m:80/hub/'], insecure_registries: ['registry:5000', 10.0.0.0/8],
           address_pools: [{base: 10.200.0.0/16, size: 24}], allow_slow_storage: true, expose_tcp: on}",
     );
     assert_eq!(docker.image.as_deref(), Some("docker:28.5-dind"));
@@ -99,7 +99,10 @@ fn every_field_is_read() {
         (limits.milli_cpu, limits.memory_bytes, limits.disk_bytes),
         (Some(1500), Some(2_000_000_000), Some(30 << 30))
     );
-    assert_eq!(docker.registry_mirrors, ["https://mirror.gcr.io"]);
+    assert_eq!(
+        docker.registry_mirrors,
+        ["https://mirror.gcr.io", "http://m:80/hub/"]
+    );
     assert_eq!(docker.insecure_registries, ["registry:5000", "10.0.0.0/8"]);
     assert_eq!(docker.address_pools[0].base, "10.200.0.0/16");
     assert_eq!(docker.address_pools[0].size, 24);
@@ -264,9 +267,9 @@ fn addresses_that_cannot_be_are_told_with_what_was_meant() {
             "`https://mirror.gcr.io`",
         ),
         (
-            "{mode: ALL, registry_mirrors: ['https://m/path']}",
+            "{mode: ALL, registry_mirrors: ['https://m/path?a=b']}",
             "is not the address",
-            "alone",
+            "a path at most",
         ),
         (
             "{mode: ALL, registry_mirrors: ['https://me:x@m']}",

@@ -186,7 +186,7 @@ pub(super) static VOLUME: Notation = Notation {
 pub(super) static MIRROR: Notation = Notation {
     what: "the address of a registry",
     kinds: &[ScalarKind::Text],
-    pattern: r"^https?://[^\s/?#@]+/?$",
+    pattern: r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
     check: |text| {
         let wrong = |why: &str, help: String| Problem::new(format!("`{text}` {why}"), help);
         let host = ["https://", "http://"]
@@ -199,7 +199,7 @@ pub(super) static MIRROR: Notation = Notation {
                 format!("write `https://{host}`, or `http://{host}` where it has no TLS"),
             ));
         };
-        let host = host.strip_suffix('/').unwrap_or(host);
+        let (host, path) = host.split_once('/').unwrap_or((host, ""));
         if host.contains('@') {
             let help = "the task's own log-in goes to its registry: see docs/registries.md";
             return Err(wrong(
@@ -207,10 +207,12 @@ pub(super) static MIRROR: Notation = Notation {
                 help.to_owned(),
             ));
         }
-        if is_host(host) {
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || "/-._~".contains(char);
+        if is_host(host) && path.chars().all(is_plain) {
             return Ok(());
         }
-        let help = "write scheme, host and port alone: https://mirror.example.com:5000";
+        let help =
+            "write scheme, host and port, and a path at most: https://mirror.example.com:5000/hub";
         Err(wrong("is not the address of a registry", help.to_owned()))
     },
 };
