@@ -33,7 +33,7 @@ const CLUSTER: [Package; 8] = [
 ];
 
 /// What the tests and benchmarks use from outside, or compare Skiff with.
-const OUTSIDE: [Package; 4] = [
+const OUTSIDE: [Package; 5] = [
     Package::new(
         "bindfs",
         "bindfs",
@@ -46,6 +46,12 @@ const OUTSIDE: [Package; 4] = [
     ),
     Package::new("openssh-client", "ssh", "ssh, scp and sftp"),
     Package::new("rsync", "rsync", "copies files over SSH"),
+    Package::new(
+        "docker-registry",
+        "docker-registry",
+        "what Docker in pods pulls from and pushes to",
+    )
+    .with_service("docker-registry"),
 ];
 
 /// Installs what is missing.

@@ -76,9 +76,15 @@ const IPTABLES: &str = "the image's iptables does not fit the node's kernel; set
 const LOGIN: &str = "the registry wants a login; give one with SKYPILOT_DOCKER_USERNAME, _PASSWORD and _SERVER in \
                      `secrets:`, or run `docker login`";
 
-/// What the last known line in a text means.
+/// What the last known line in a text means. A note or a warning is none: the daemon tries the one way after the other,
+/// and writes of each that fails.
 pub(crate) fn explain(text: &str) -> Option<&'static Known> {
-    text.lines().rev().find_map(|line| {
+    let is_fault = |line: &&str| {
+        ![" level=info ", " level=warning "]
+            .iter()
+            .any(|level| line.contains(level))
+    };
+    text.lines().rev().filter(is_fault).find_map(|line| {
         KNOWN
             .iter()
             .find(|known| known.pieces.iter().all(|piece| line.contains(piece)))
@@ -139,6 +145,7 @@ mod tests {
         let text = "write /x: no space left on device\npull access denied for a/b\nDaemon shutdown complete\n";
         let known = explain(text).expect("a known line");
         assert!(known.meaning.contains("login"), "{}", known.meaning);
-        assert_eq!(explain("level=info msg=\"iptables is fine\""), None);
+        let tried = "time=\"1\" level=info msg=\"Attempting next endpoint: http: server gave HTTP response to HTTPS client\"";
+        assert_eq!(explain(tried), None);
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use skiff_proto::paths;
 
+use crate::docker_login;
+use crate::environment::Variables;
 use crate::layout::Layout;
 
 /// Where programs look for the daemon that do not read `DOCKER_HOST`.
@@ -18,6 +20,10 @@ pub(crate) fn make(layout: &Layout, home: &Path) {
     if *layout == Layout::default() {
         let _ = link(&layout.at(paths::DOCKER_SOCKET), Path::new(USUAL_SOCKET));
     }
+    // For sessions that come before the first job.
+    let mut variables: Variables = std::env::vars_os().collect();
+    variables.insert("HOME".into(), home.into());
+    docker_login::prepare(layout, &variables);
     let config = std::env::var_os("DOCKER_CONFIG").filter(|dir| !dir.is_empty());
     let config = config.map_or_else(|| home.join(".docker"), PathBuf::from);
     let _ = link_plugins(&layout.at(paths::CLI_PLUGINS), &config.join("cli-plugins"));

@@ -15,6 +15,7 @@ mod containers;
 mod departure;
 mod docker_causes;
 mod docker_links;
+mod docker_login;
 mod docker_report;
 mod environment;
 mod fault;
@@ -51,6 +52,7 @@ mod tools;
 mod watch_dir;
 mod worker;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Role};
@@ -62,6 +64,10 @@ fn main() -> ExitCode {
             "tools",
             &launcher::become_tool(&folder, std::env::args_os()),
         );
+    }
+    let name = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&name).file_name() == Some(docker_login::HELPER.as_ref()) {
+        return docker_login::answer(std::env::args_os().nth(1).as_deref());
     }
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(arguments) => arguments,

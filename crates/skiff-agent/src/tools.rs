@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::builder::folder;
+use crate::docker_login;
 use crate::launcher::{LAUNCHER, LIBRARIES, LOADER, PROGRAMS};
 use crate::layout::Layout;
 use crate::report;
@@ -36,6 +37,8 @@ const PLUGIN_FOLDERS: [&str; 7] = [
 /// The builder's client.
 const BUILDCTL: &str = "buildctl";
 const PLUGINS: [&str; 2] = ["docker-buildx", "docker-compose"];
+/// The agent of the task container, from the tools' folder: what asks for logins has its variables.
+const TASKS_AGENT: &str = "../../bin/task";
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The tools could not be copied.
@@ -125,6 +128,8 @@ fn copy_all(layout: &Layout) -> Result<(), ToolsError> {
             None => report(&format!("the image has no {plugin}")),
         }
     }
+    let helper = layout.at(paths::TOOLS_BIN).join(docker_login::HELPER);
+    replace_with_link(Path::new(TASKS_AGENT), &helper)?;
     kit.install(&client, &layout.at(paths::TOOLS_BIN).join("docker"))
 }
 

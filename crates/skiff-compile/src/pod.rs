@@ -70,6 +70,7 @@ impl Template {
             let pull = spec.image_pull_secrets.get_or_insert_default();
             pull.push(LocalObjectReference { name });
         }
+        docker::lend_logins(input, &mut spec);
         let mut metadata = metadata::of_pods(input, cluster, changed.metadata.unwrap_or_default());
         let annotations = metadata.annotations.get_or_insert_default();
         if let Some((key, value)) = docker::annotation(input) {
@@ -308,7 +309,7 @@ fn volumes(input: &Input<'_>, cluster: &ClusterName, amounts: Amounts) -> Vec<Vo
 }
 
 /// A volume with what some Secrets hold, which nobody changes and every user of an image may read.
-fn projected(name: &str, secrets: impl IntoIterator<Item = SecretProjection>) -> Volume {
+pub(crate) fn projected(name: &str, secrets: impl IntoIterator<Item = SecretProjection>) -> Volume {
     let sources = secrets.into_iter().map(|secret| VolumeProjection {
         secret: Some(secret),
         ..VolumeProjection::default()

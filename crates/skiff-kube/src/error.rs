@@ -170,7 +170,8 @@ fn admission_hint(message: &str) -> String {
             .to_owned()
     } else if message.contains("rivileged") {
         "Docker in the pod needs a privileged sidecar; ask the administrator to allow privileged pods in this \
-         namespace (`pod-security.kubernetes.io/enforce: privileged`), or remove `enable_docker`"
+         namespace (`pod-security.kubernetes.io/enforce: privileged`), use `enable_docker: BUILD` where images need \
+         only be built, or remove `enable_docker`"
             .to_owned()
     } else {
         "a policy of the cluster refuses this pod; its administrator can say what the policy wants"

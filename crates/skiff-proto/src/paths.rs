@@ -60,6 +60,8 @@ pub const HOOKS: &str = "/skiff/keys/hooks.json";
 pub const AUTOSTOP: &str = "/skiff/autostop.json";
 /// Where a container says why it ended.
 pub const TERMINATION_MESSAGE: &str = "/dev/termination-log";
+/// Logins of registries, in the task container alone: one file a Secret that the pod's images are pulled with, as Docker writes them.
+pub const REGISTRIES: &str = "/skiff/registries";
 /// What the agent keeps of syncs: what it brought, and what has arrived of those that broke off.
 pub const SYNC: &str = "/skiff/sync";
 /// Where trees lie that users name a place for, one folder each.

@@ -19,6 +19,7 @@ use super::processes::Processes;
 use super::script::Script;
 use super::witness::Witness;
 use super::{Driver, StageEvent, Stages};
+use crate::docker_login;
 use crate::shell::Shell;
 
 /// How much output is taken in one read: what a pipe holds.
@@ -65,6 +66,9 @@ impl Process {
     pub(super) fn start(order: &StageOrder, stages: &Stages) -> Result<Self, StartError> {
         let surroundings = &*stages.surroundings;
         let variables = surroundings.variables(order);
+        if surroundings.engine.is_some() {
+            docker_login::prepare(&surroundings.layout, &variables);
+        }
         let path = variables.get(std::ffi::OsStr::new("PATH"));
         let shell = Shell::find(path).ok_or(StartError::NoShell)?;
         let script = Script::write(&surroundings.layout, order).map_err(StartError::Script)?;

@@ -5,6 +5,7 @@ mod cache;
 mod data;
 mod error;
 mod fitness;
+mod logins;
 mod resources;
 mod settings;
 mod sidecar;
@@ -22,6 +23,7 @@ use crate::{CompileError, Input, Version, labels};
 pub(crate) use self::data::{disk_of_rank, disks, name_claim};
 pub use self::error::DockerError;
 pub use self::fitness::unfit_for_docker;
+pub(crate) use self::logins::lend as lend_logins;
 pub(crate) use self::resources::requested;
 
 /// Native sidecars are on by default from here on, in the API server and in the kubelet.

@@ -17,6 +17,8 @@ mod disk;
 mod docker_cache;
 mod docker_daemon;
 mod docker_examples;
+mod docker_network;
+mod docker_registry;
 mod docker_storage;
 mod gangs;
 mod images;
