@@ -250,7 +250,7 @@ mod tests {
         told
     }
 
-    fn upkeep<'a>(layout: &'a Layout, share: u64) -> Upkeep<'a> {
+    fn upkeep(layout: &Layout, share: u64) -> Upkeep<'_> {
         let data = layout.root().join("data");
         fs::create_dir_all(&data).expect("a folder");
         fs::write(data.join("layer"), vec![b'x'; 900_000]).expect("written");

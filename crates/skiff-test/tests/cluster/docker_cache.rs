@@ -1,24 +1,36 @@
 //! Docker's data on a volume that outlives the pod: found again, never by two, never by another rank.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 use skiff_test::Namespace;
 use skiff_test::bare::make;
-use skiff_test::namespace::with_namespace;
+use skiff_test::host::NodeMount;
+use skiff_test::namespace::{small, with_namespace};
 
 use crate::docker_storage::task;
 
-/// A build whose step says when it runs, and takes a while.
+/// A build whose step writes down when it has run.
 const BUILD: &str = "mkdir -p /tmp/b && cd /tmp/b && \
-    printf 'FROM box\\nRUN [\"/busybox\", \"sh\", \"-c\", \"sleep 2; date +%%s%%N > /when\"]\\n' > Dockerfile && \
+    printf 'FROM box\\nRUN [\"/busybox\", \"sh\", \"-c\", \"date +%%s%%N > /when\"]\\n' > Dockerfile && \
     docker build -q -t built . && docker run --rm --network none built /busybox sed s/^/when=/ /when";
 
-async fn claim(namespace: &Namespace, name: &str) -> Value {
-    let claim = json!({"metadata": {"name": name}, "spec": {
-        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
-    }});
-    make::<PersistentVolumeClaim>(namespace, claim).await;
-    json!({"persistentVolumeClaim": {"claimName": name}})
+/// Makes a volume as users do.
+async fn apply(namespace: &Namespace, name: &str) {
+    let volume = format!(
+        "name: {name}\ntype: k8s-pvc\ninfra: k8s\nsize: 1Gi\nconfig: {{access_mode: ReadWriteOnce}}\n"
+    );
+    namespace.write("volume.yaml", &volume);
+    let words = ["volumes", "apply", "-y", "volume.yaml"];
+    namespace.skiff().run(&words).await.code(0);
+}
+
+/// Docker with its data on a volume.
+fn on_volume(name: &str) -> Value {
+    json!({"mode": "ALL", "cache_volume": name})
 }
 
 /// What the step of [`BUILD`] has written.
@@ -33,24 +45,28 @@ fn when(output: &str) -> String {
 #[tokio::test]
 async fn c17_a_build_after_down_and_launch_runs_no_step_again() {
     with_namespace(async |namespace| {
-        let volume = claim(namespace, "cache").await;
-        let leave = format!("{BUILD} && docker run -d --name service --restart always --network none box /busybox sleep 1000");
-        let mut first = task(&json!(true), Some(&volume), &leave);
+        apply(namespace, "cache").await;
+        let leave = format!(
+            "{BUILD} && docker run -d --name service --restart always --network none box /busybox sleep 1000"
+        );
+        let first = task(&on_volume("cache"), None, &leave);
         namespace.write("task.yaml", &first);
         let launched = namespace.launch("a", &["task.yaml"]).await.code(0);
         let built = when(&launched.stdout);
         namespace.skiff().run(&["down", "-y", "a"]).await.code(0);
 
-        // Another cluster, without the setup that would make the image anew.
+        // Another cluster, without the setup that would make the image anew. The name of the container that the first
+        // has left is free.
         let mut second: Value = serde_json::from_str(&first).expect("JSON");
         second["setup"] = Value::Null;
-        first = second.to_string();
-        namespace.write("task.yaml", &first);
-        // The name of the container that the first has left is free, too.
+        namespace.write("task.yaml", &second.to_string());
         let launched = namespace.launch("b", &["task.yaml"]).await.code(0);
         assert_eq!(when(&launched.stdout), built, "the step ran again");
         let log = namespace.log_of("b", "docker").await;
-        assert!(log.contains("removing 1 containers that an earlier pod left"), "{log}");
+        assert!(
+            log.contains("removing 1 containers that an earlier pod left"),
+            "{log}"
+        );
     })
     .await;
 }
@@ -58,23 +74,25 @@ async fn c17_a_build_after_down_and_launch_runs_no_step_again() {
 #[tokio::test]
 async fn c18_two_daemons_on_one_cache_volume() {
     with_namespace(async |namespace| {
-        let volume = claim(namespace, "cache").await;
-        namespace.write("task.yaml", &task(&json!(true), Some(&volume), "echo one"));
+        apply(namespace, "cache").await;
+        namespace.write("task.yaml", &task(&on_volume("cache"), None, "echo one"));
         namespace.launch("first", &["task.yaml"]).await.code(0);
-        namespace.write("task.yaml", &task(&json!(true), Some(&volume), "echo not alone"));
+        let other = task(&on_volume("cache"), None, "echo not alone");
+        namespace.write("task.yaml", &other);
         let second = namespace.launch("second", &["task.yaml"]).await.code(100);
         second
-            .says("Docker did not become ready: the data in /var/lib/docker is in use by cluster first (pod first-")
+            .says("Docker did not become ready: the data in /var/lib/docker is in use by cluster first")
             .never_says("not alone");
         // The first has not noticed.
         let run = "docker run --rm --network none box /busybox echo unharmed";
         let first = namespace.skiff().run(&["exec", "first", run]).await;
         first.code(0).says("unharmed");
 
-        // A holder that was killed holds nothing.
-        let ended = "kill -9 $(cat /run/docker.pid); kill -9 1";
-        namespace.inside_of("first", "docker", ended).await;
-        namespace.skiff().run(&["down", "-y", "first"]).await.code(0);
+        // A holder that is gone holds nothing.
+        let kill = "kill -9 $(cat /run/docker.pid)";
+        namespace.inside_of("first", "docker", kill).await;
+        let words = ["down", "-y", "first"];
+        namespace.skiff().run(&words).await.code(0);
         let again = "until docker info >/dev/null 2>&1; do sleep 0.5; done; \
             docker run --rm --network none box /busybox echo taken over";
         let second = namespace.skiff().run(&["exec", "second", again]).await;
@@ -84,19 +102,106 @@ async fn c18_two_daemons_on_one_cache_volume() {
 }
 
 #[tokio::test]
-async fn a_daemon_and_a_sidecar_that_were_killed_leave_data_that_the_next_can_use() {
+async fn a_daemon_that_was_killed_leaves_data_that_the_next_can_use() {
     with_namespace(async |namespace| {
-        let volume = claim(namespace, "cache").await;
+        apply(namespace, "cache").await;
         let run = "docker run -d --name half --network none box /busybox sleep 100000; echo begun";
-        namespace.write("task.yaml", &task(&json!(true), Some(&volume), run));
+        namespace.write("task.yaml", &task(&on_volume("cache"), None, run));
         namespace.launch("c", &["task.yaml"]).await.code(0);
-        for kill in ["kill -9 $(cat /run/docker.pid)", "kill -9 $(pidof containerd)"] {
+        for kill in [
+            "kill -9 $(cat /run/docker.pid)",
+            "kill -9 $(pidof containerd)",
+        ] {
             namespace.inside_of("c", "docker", kill).await;
             let again = "until docker image inspect box >/dev/null 2>&1; do sleep 0.2; done; \
                 docker rm -f half; docker run -d --name half --network none box /busybox sleep 100000 && echo usable";
             let finished = namespace.skiff().run(&["exec", "c", again]).await;
             finished.code(0).says("usable");
         }
+    })
+    .await;
+}
+
+/// A volume named `cache` that is a folder of every node: who provides it, nobody can know.
+struct Shared<'a> {
+    namespace: &'a Namespace,
+}
+
+impl<'a> Shared<'a> {
+    async fn new(namespace: &'a Namespace, folder: &Path) -> Self {
+        let volume: PersistentVolume = serde_json::from_value(json!({
+            "metadata": {"name": namespace.name},
+            "spec": {
+                "accessModes": ["ReadWriteMany"], "capacity": {"storage": "1Gi"},
+                "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "",
+                "hostPath": {"path": folder},
+            },
+        }))
+        .expect("it is well-formed");
+        let volumes = Api::<PersistentVolume>::all(namespace.client.clone());
+        let made = volumes.create(&PostParams::default(), &volume).await;
+        made.expect("the administrator may");
+        let claim = json!({"metadata": {"name": "cache"}, "spec": {
+            "accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": namespace.name,
+            "resources": {"requests": {"storage": "1Gi"}},
+        }});
+        make::<PersistentVolumeClaim>(namespace, claim).await;
+        let words = ["volumes", "apply", "-y", "--type", "k8s-pvc", "-n", "cache"];
+        let words = [&words[..], &["--use-existing"]].concat();
+        namespace.skiff().run(&words).await.code(0);
+        Self { namespace }
+    }
+
+    async fn delete(self) {
+        let volumes = Api::<PersistentVolume>::all(self.namespace.client.clone());
+        let deleted = volumes.delete(&self.namespace.name, &DeleteParams::default());
+        deleted.await.expect("the volume is there");
+    }
+}
+
+#[tokio::test]
+async fn a2_a_cache_volume_that_cannot_hold_layers_is_refused_with_what_to_use() {
+    with_namespace(async |namespace| {
+        let fuse = NodeMount::fuse(namespace);
+        let shared = Shared::new(namespace, fuse.path()).await;
+        namespace.write("task.yaml", &task(&on_volume("cache"), None, "echo never"));
+        let launched = namespace.launch("c", &["task.yaml"]).await.code(100);
+        launched
+            .says(
+                "the cache volume at /var/lib/docker is on FUSE, which cannot hold Docker's layers",
+            )
+            .says("take a volume of another storage class")
+            .never_says("never\n");
+        let left = fuse.source().join("skiff/docker/rank-0/.skiff-disk.img");
+        assert!(
+            !left.exists(),
+            "nothing takes the volume's place in silence"
+        );
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        shared.delete().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a3_every_rank_has_a_cache_of_its_own() {
+    with_namespace(async |namespace| {
+        let folder = namespace.home().join("shared");
+        std::fs::create_dir(&folder).expect("a folder");
+        let shared = Shared::new(namespace, &folder).await;
+        let run = "docker tag box of-$SKYPILOT_NODE_RANK; docker images --format '{{.Repository}}' | sort | xargs echo images:";
+        namespace.write("task.yaml", &task(&on_volume("cache"), None, run));
+        let words = small("c", &["--num-nodes", "2", "task.yaml"]);
+        let launched = namespace.skiff().run(&words).await.code(0);
+        launched
+            .says("images: box of-0\n")
+            .says("images: box of-1\n");
+        for rank in ["rank-0", "rank-1"] {
+            let data = folder.join("skiff/docker").join(rank).join("overlay2");
+            assert!(data.is_dir(), "{} is not there", data.display());
+        }
+        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        shared.delete().await;
     })
     .await;
 }
