@@ -14,7 +14,7 @@ use thiserror::Error;
 /// The file in the data folder.
 const NAME: &str = ".skiff-holder";
 /// How long a holder is waited for, which may be the same pod's daemon on its way out.
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is tried meanwhile: the kernel can wake a waiter, but not one that gives up after a time.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest name that is read.

@@ -76,9 +76,7 @@ impl Disk {
         let bytes = if let Some(count) = self.counted.filter(is_current) {
             count.bytes
         } else {
-            let data = self.data.clone();
-            let counting = tokio::task::spawn_blocking(move || count(&data));
-            let bytes = counting.await.unwrap_or_default();
+            let bytes = self.count().await;
             self.counted = Some(Count {
                 at: Instant::now(),
                 bytes,
@@ -90,6 +88,13 @@ impl Disk {
             used: bytes,
             ..part
         }
+    }
+
+    /// The bytes that the data takes, whoever else uses the disk.
+    pub(super) async fn count(&self) -> u64 {
+        let data = self.data.clone();
+        let counting = tokio::task::spawn_blocking(move || count(&data));
+        counting.await.unwrap_or_default()
     }
 
     /// Has the next measurement count anew.

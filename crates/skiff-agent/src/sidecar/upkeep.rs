@@ -28,8 +28,11 @@ const AGAIN: Duration = Duration::from_mins(5);
 /// What the data grows by before it is worth cleaning again, in hundredths of its room.
 const GROWN: u64 = 2;
 /// From how much use on how much is left to the builder's cache, in hundredths of the room. The newest of it
-/// is what the next build needs; and where others fill a disk, little can be done about it here.
+/// is what the next build needs.
 const CLEANINGS: [(u64, u64); 3] = [(TIGHT, 40), (TIGHT, 10), (90, 0)];
+/// Of how much of the room the data must be for a cleaning to be worth it, in hundredths: what others fill a
+/// disk with is not made less here, and the cache would be missed.
+const OWN: u64 = 10;
 /// How long the daemon may take for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long it may take to remove things.
@@ -164,6 +167,17 @@ impl<'a> Upkeep<'a> {
     /// Removes what nobody has named and nothing uses: images without a name, then the oldest of what the
     /// builder keeps, then all of that.
     async fn make_room(&self, before: DiskUse, disk: &mut Disk) -> DiskUse {
+        let own = disk.count().await;
+        if own < hundredths(before, OWN) {
+            report(&format!(
+                "skiff-agent docker: {} of {} are used of the disk with Docker's data, which is {} of it: others \
+                 fill it",
+                size(before.used),
+                size(before.size),
+                size(own),
+            ));
+            return before;
+        }
         self.told("POST", "/images/prune").await;
         let mut found = before;
         for (from, kept) in CLEANINGS {
@@ -215,7 +229,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
 
-    use super::Upkeep;
+    use super::{Upkeep, is_tight};
     use crate::docker_report::{DockerReport, Phase};
     use crate::layout::Layout;
     use crate::sidecar::SidecarError;
@@ -323,6 +337,29 @@ mod tests {
             .collect();
         // The last tenth stays, as less than nine tenths are used.
         assert_eq!(kept, ["400000", "100000"], "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_others_have_filled_is_not_cleared_of_the_little_that_is_ours() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let flags = rustix::mount::MountFlags::empty();
+        let options = Some(c"size=20m");
+        rustix::mount::mount("tmpfs", dir.path(), "tmpfs", flags, options).expect("root may");
+        fs::write(dir.path().join("of-others"), vec![b'x'; 19 << 20]).expect("room");
+        let layout = layout(dir.path());
+        let told = serve(&layout, "overlay2", 0);
+        let upkeep = Upkeep {
+            share: None,
+            ..upkeep(&layout, 0)
+        };
+        let disk = run(&upkeep).await;
+        let flags = rustix::mount::UnmountFlags::DETACH;
+        rustix::mount::unmount(dir.path(), flags).expect("it is mounted");
+        assert!(is_tight(disk), "{disk:?}");
+        assert_eq!(*told.lock().expect("no panic"), ["GET /info"]);
     }
 
     #[tokio::test]

@@ -154,8 +154,9 @@ impl<'a> Shared<'a> {
 
     async fn delete(self) {
         let volumes = Api::<PersistentVolume>::all(self.namespace.client.clone());
-        let deleted = volumes.delete(&self.namespace.name, &DeleteParams::default());
-        deleted.await.expect("the volume is there");
+        let at_once = DeleteParams::default();
+        let deleted = volumes.delete(&self.namespace.name, &at_once).await;
+        deleted.expect("the volume is there");
     }
 }
 
