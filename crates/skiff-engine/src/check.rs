@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::Serialize;
 use skiff_kube::Cluster;
-use skiff_schema::DockerMode;
+use skiff_schema::{DockerMode, KubernetesConfig};
 
 use crate::LaunchRequest;
 use pod::Shape;
@@ -42,13 +42,57 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// A way to have Docker: a mode, and the sandbox that its pods run in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Way {
+    /// The mode.
+    pub mode: DockerMode,
+    /// The runtime class; None: whatever the configuration says.
+    pub runtime: Option<String>,
+}
+
+impl Way {
+    /// The configuration of a launch that goes this way.
+    pub fn configuration(&self, config: &KubernetesConfig) -> KubernetesConfig {
+        let mut config = config.clone();
+        config.docker.mode = self.mode;
+        if let Some(runtime) = &self.runtime {
+            config.pod_config = config.pod_config.with_runtime_class(runtime);
+        }
+        config
+    }
+
+    fn plain(mode: DockerMode) -> Self {
+        Self {
+            mode,
+            runtime: None,
+        }
+    }
+}
+
+/// In the words of `enable_docker`: `ALL`, `ALL on kata`.
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.mode {
+            DockerMode::Off => "OFF",
+            DockerMode::All => "ALL",
+            DockerMode::Build => "BUILD",
+        })?;
+        match &self.runtime {
+            Some(runtime) => write!(f, " on {runtime}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// One thing that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What: `rights`, `pod`.
     pub check: &'static str,
-    /// For which mode; None: for all.
-    pub mode: Option<DockerMode>,
+    /// Of which way; None: of all.
+    #[serde(flatten)]
+    pub way: Option<Way>,
     /// How it is.
     pub verdict: Verdict,
     /// Why: a fragment or a sentence.
@@ -57,29 +101,20 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
-/// The modes in the words of `enable_docker`.
-pub fn mode_name(mode: DockerMode) -> &'static str {
-    match mode {
-        DockerMode::Off => "OFF",
-        DockerMode::All => "ALL",
-        DockerMode::Build => "BUILD",
-    }
-}
-
 impl Finding {
     fn new(check: &'static str, verdict: Verdict, reason: impl Into<String>) -> Self {
         Self {
             check,
-            mode: None,
+            way: None,
             verdict,
             reason: reason.into(),
             fix: None,
         }
     }
 
-    fn of(self, mode: DockerMode) -> Self {
+    fn of(self, way: &Way) -> Self {
         Self {
-            mode: Some(mode),
+            way: Some(way.clone()),
             ..self
         }
     }
@@ -97,23 +132,25 @@ impl Finding {
 }
 
 /// Everything that was found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct DockerCheck {
+    /// The ways that were looked at.
+    pub ways: Vec<Way>,
     /// One thing after the other.
     pub findings: Vec<Finding>,
 }
 
 impl DockerCheck {
-    /// Whether nothing that was found forbids a mode.
-    pub fn can_work(&self, mode: DockerMode) -> bool {
+    /// Whether nothing that was found forbids a way.
+    pub fn can_work(&self, way: &Way) -> bool {
         let forbids = |finding: &Finding| {
-            finding.verdict == Verdict::No && finding.mode.is_none_or(|own| own == mode)
+            finding.verdict == Verdict::No && finding.way.as_ref().is_none_or(|own| own == way)
         };
         !self.findings.iter().any(forbids)
     }
 }
 
-/// Checks modes, with a launch that would use each of them. Nothing is created; what may not be read is unknown.
+/// Checks modes, with a launch that would use each of them, and ALL in the sandboxes that there are. Nothing is created; what may not be read is unknown.
 pub async fn check_docker(
     cluster: &Cluster,
     request: &LaunchRequest,
@@ -132,20 +169,25 @@ pub async fn check_docker(
         Err(error) => {
             let finding = Finding::new("server", Verdict::No, told(&error));
             return DockerCheck {
+                ways: modes.iter().copied().map(Way::plain).collect(),
                 findings: vec![finding.maybe_fix(error.hint())],
             };
         }
     };
     let mut findings = vec![machines::server(&facts), rights];
     findings.push(access::pod_security(cluster, &facts, labels));
-    for mode in modes {
-        let shape = Shape::compile(cluster, request, &facts, *mode);
-        findings.extend(pod::check(cluster, shape, &nodes, &runtimes, *mode).await);
+    let mut ways: Vec<Way> = modes.iter().copied().map(Way::plain).collect();
+    if modes.contains(&DockerMode::All) && request.config.pod_config.runtime_class().is_none() {
+        ways.extend(machines::sandboxed(&runtimes));
+    }
+    for way in &ways {
+        let shape = Shape::compile(cluster, request, &facts, way);
+        findings.extend(pod::check(cluster, shape, &nodes, &runtimes, way).await);
     }
     findings.extend(machines::traps(&nodes, modes));
     findings.push(machines::runtime_classes(&runtimes));
     findings.push(classes);
-    DockerCheck { findings }
+    DockerCheck { ways, findings }
 }
 
 /// An error with its causes, on one line.

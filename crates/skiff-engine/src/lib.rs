@@ -34,8 +34,7 @@ mod volumes;
 
 pub use autostop::{AutostopError, autostop};
 pub use check::{
-    DockerCheck, Finding, SelfTest, SelfTestError, Verdict, check_docker, mode_name, script,
-    self_test,
+    DockerCheck, Finding, SelfTest, SelfTestError, Verdict, Way, check_docker, script, self_test,
 };
 pub use clock::now;
 pub use cluster::{ClusterError, SkiffCluster};

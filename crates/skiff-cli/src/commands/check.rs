@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use skiff_engine::{
-    DockerCheck, LaunchRequest, SelfTest, SelfTestError, Verdict, check_docker, mode_name, script,
+    DockerCheck, LaunchRequest, SelfTest, SelfTestError, Verdict, Way, check_docker, script,
     self_test,
 };
 use skiff_kube::Cluster;
@@ -72,7 +72,7 @@ enum Mode {
 }
 
 /// How a try ended.
-type Tried = (DockerMode, Result<SelfTest, SelfTestError>);
+type Tried = (Way, Result<SelfTest, SelfTestError>);
 
 pub(crate) async fn run(args: CheckArgs, setup: &Setup) -> Result<ExitStatus, CommandError> {
     let CheckCommand::Docker(args) = args.command;
@@ -83,26 +83,23 @@ pub(crate) async fn run(args: CheckArgs, setup: &Setup) -> Result<ExitStatus, Co
     };
     let (cluster, config) = setup.connect_for_task(None, &args.config).await?;
     let config = config.for_context(Some(&cluster.context));
-    let request = args.request(setup, config, DockerMode::Off)?;
+    let request = args.request(setup, config)?;
     let checking = Box::pin(check_docker(&cluster, &request, modes));
     let Some(found) = setup.interrupt.unless(checking).await else {
         return Ok(ExitStatus::Interrupted);
     };
-    let allowed: Vec<DockerMode> = modes
-        .iter()
-        .copied()
-        .filter(|mode| found.can_work(*mode))
-        .collect();
+    let ways = found.ways.iter();
+    let allowed: Vec<&Way> = ways.filter(|way| found.can_work(way)).collect();
     let mut tried = Vec::new();
     if args.run {
         if args.output == Output::Table {
-            setup.printer.note(&report(&found, modes, &cluster));
+            setup.printer.note(&report(&found, &cluster));
         }
-        for mode in &allowed {
-            let trying = args.try_out(&cluster, &request.config, *mode, setup);
+        for way in &allowed {
+            let trying = args.try_out(&cluster, &request.config, way, setup);
             let result = Box::pin(trying).await?;
             let is_interrupted = matches!(result, Err(SelfTestError::Interrupted));
-            tried.push((*mode, result));
+            tried.push(((*way).clone(), result));
             if is_interrupted {
                 return Ok(ExitStatus::Interrupted);
             }
@@ -111,15 +108,15 @@ pub(crate) async fn run(args: CheckArgs, setup: &Setup) -> Result<ExitStatus, Co
     match args.output {
         Output::Json => setup
             .printer
-            .data(&format!("{:#}\n", as_json(&found, &tried, modes, &cluster))),
+            .data(&format!("{:#}\n", as_json(&found, &tried, &cluster))),
         Output::Table if args.run => setup.printer.data(&tried_table(&tried)),
-        Output::Table => setup.printer.data(&report(&found, modes, &cluster)),
+        Output::Table => setup.printer.data(&report(&found, &cluster)),
     }
-    let works = |mode: &DockerMode| {
-        let own = tried.iter().find(|(known, _)| known == mode);
-        allowed.contains(mode) && own.is_none_or(|(_, result)| result.is_ok())
+    let works = |way: &&Way| {
+        let own = tried.iter().find(|(known, _)| known == *way);
+        own.is_none_or(|(_, result)| result.is_ok())
     };
-    Ok(if modes.iter().any(works) {
+    Ok(if allowed.iter().any(works) {
         ExitStatus::Success
     } else {
         ExitStatus::Failure
@@ -127,30 +124,21 @@ pub(crate) async fn run(args: CheckArgs, setup: &Setup) -> Result<ExitStatus, Co
 }
 
 impl DockerArgs {
-    /// A launch that would use a mode.
+    /// A launch that is only thought through: no cluster of this name is made.
     fn request(
         &self,
         setup: &Setup,
-        mut config: KubernetesConfig,
-        mode: DockerMode,
+        config: KubernetesConfig,
     ) -> Result<LaunchRequest, CommandError> {
-        config.docker.mode = mode;
-        let now = jiff::Timestamp::now();
-        let unique = format!("{:05x}", now.as_microsecond() & 0xf_ffff);
-        let cluster = match mode {
-            // Shown to the API server, and never made.
-            DockerMode::Off => "skiff-check".to_owned(),
-            mode => format!("skiff-check-{}-{unique}", mode_name(mode).to_lowercase()),
-        };
         Ok(LaunchRequest {
-            cluster,
+            cluster: "skiff-check".to_owned(),
             config,
-            task: self.task(mode)?,
+            task: self.task(DockerMode::Off)?,
             user: setup.user(),
             machine: setup.environment.machine(),
             agents: agents()?,
             command: "check docker --run".to_owned(),
-            now: now.to_string(),
+            now: jiff::Timestamp::now().to_string(),
             no_setup: true,
             fast: false,
             detach: false,
@@ -174,24 +162,28 @@ impl DockerArgs {
         &self,
         cluster: &Cluster,
         config: &KubernetesConfig,
-        mode: DockerMode,
+        way: &Way,
         setup: &Setup,
     ) -> Result<Result<SelfTest, SelfTestError>, CommandError> {
-        let request = self.request(setup, config.clone(), mode)?;
+        let mut request = self.request(setup, way.configuration(config))?;
+        let unique = jiff::Timestamp::now().as_microsecond() & 0xf_ffff;
+        request.cluster = format!("{}-{unique:05x}", request.cluster);
+        request.task = self.task(way.mode)?;
         let progress = setup.progress();
-        let result = Box::pin(self_test(cluster, request, &setup.interrupt, &progress)).await;
+        let testing = self_test(cluster, request, &setup.interrupt, &progress);
+        let result = Box::pin(testing).await;
         progress.end();
         Ok(result)
     }
 }
 
 /// The table of findings, what to do, and what can work.
-fn report(found: &DockerCheck, modes: &[DockerMode], cluster: &Cluster) -> String {
-    let mode_or_both = |mode: Option<DockerMode>| mode.map_or("-", mode_name).to_owned();
+fn report(found: &DockerCheck, cluster: &Cluster) -> String {
+    let word = |way: Option<&Way>| way.map_or_else(|| "-".to_owned(), Way::to_string);
     let rows = found.findings.iter().map(|finding| {
         vec![
             finding.check.to_owned(),
-            mode_or_both(finding.mode),
+            word(finding.way.as_ref()),
             finding.verdict.to_string(),
             one_line(&finding.reason),
         ]
@@ -207,22 +199,25 @@ fn report(found: &DockerCheck, modes: &[DockerMode], cluster: &Cluster) -> Strin
         .filter(|finding| finding.verdict != Verdict::Ok)
         .filter_map(|finding| {
             let fix = finding.fix.as_deref()?;
-            let mode = finding.mode.map(mode_name).unwrap_or_default();
-            let what = format!("{} {mode}", finding.check);
-            Some(format!("  {}: {fix}\n", what.trim_end()))
+            let way = finding.way.as_ref().map(|way| format!(" {way}"));
+            Some(format!(
+                "  {}{}: {fix}\n",
+                finding.check,
+                way.unwrap_or_default()
+            ))
         })
         .collect();
     if !fixes.is_empty() {
         let _ = write!(text, "\nWhat to do:\n{}", fixes.concat());
     }
     text.push('\n');
-    for mode in modes {
-        let verdict = if found.can_work(*mode) {
+    for way in &found.ways {
+        let verdict = if found.can_work(way) {
             "nothing stands in its way"
         } else {
             "cannot work here"
         };
-        let _ = writeln!(text, "enable_docker: {}: {verdict}", mode_name(*mode));
+        let _ = writeln!(text, "enable_docker: {way}: {verdict}");
     }
     text
 }
@@ -237,9 +232,9 @@ fn tried_table(tried: &[Tried]) -> String {
         return "No mode can be tried.\n".to_owned();
     }
     let seconds = |seconds: f64| format!("{seconds:.2} s");
-    let rows = tried.iter().map(|(mode, result)| match result {
+    let rows = tried.iter().map(|(way, result)| match result {
         Ok(test) => vec![
-            mode_name(*mode).to_owned(),
+            way.to_string(),
             "works".to_owned(),
             seconds(test.ready_s),
             seconds(test.build_s),
@@ -253,7 +248,7 @@ fn tried_table(tried: &[Tried]) -> String {
             }
             let dash = || "-".to_owned();
             vec![
-                mode_name(*mode).to_owned(),
+                way.to_string(),
                 "fails".to_owned(),
                 dash(),
                 dash(),
@@ -265,24 +260,24 @@ fn tried_table(tried: &[Tried]) -> String {
     table(&["MODE", "RESULT", "READY", "BUILD", "RUN", "REASON"], rows)
 }
 
-fn as_json(
-    found: &DockerCheck,
-    tried: &[Tried],
-    modes: &[DockerMode],
-    cluster: &Cluster,
-) -> serde_json::Value {
-    let modes = modes.iter().map(|mode| {
-        let own = tried.iter().find(|(known, _)| known == mode);
+fn as_json(found: &DockerCheck, tried: &[Tried], cluster: &Cluster) -> serde_json::Value {
+    let ways = found.ways.iter().map(|way| {
+        let own = tried.iter().find(|(known, _)| known == way);
         let tried = own.map(|(_, result)| match result {
             Ok(test) => json!({ "works": true, "times": test }),
             Err(error) => json!({ "works": false, "reason": told(error).join(": ") }),
         });
-        json!({ "mode": mode_name(*mode), "can_work": found.can_work(*mode), "tried": tried })
+        json!({
+            "mode": way.mode,
+            "runtime": way.runtime,
+            "can_work": found.can_work(way),
+            "tried": tried,
+        })
     });
     json!({
         "context": cluster.context,
         "namespace": cluster.namespace,
-        "modes": modes.collect::<Vec<_>>(),
+        "modes": ways.collect::<Vec<_>>(),
         "findings": found.findings,
     })
 }

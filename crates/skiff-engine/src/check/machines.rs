@@ -8,7 +8,7 @@ use skiff_compile::ClusterFacts;
 use skiff_kube::{ApiError, Cluster};
 use skiff_schema::DockerMode;
 
-use super::{Finding, Verdict, told};
+use super::{Finding, Verdict, Way, told};
 
 /// Who is not root may mount overlay file systems from this kernel on.
 const ROOTLESS_OVERLAY: (u32, u32) = (5, 11);
@@ -98,15 +98,32 @@ pub(super) fn runtime_classes(runtimes: &Result<Vec<RuntimeClass>, ApiError>) ->
     finding(Verdict::Ok, told.join("; "))
 }
 
+/// ALL in each of the virtual machines that there are.
+pub(super) fn sandboxed(runtimes: &Result<Vec<RuntimeClass>, ApiError>) -> Vec<Way> {
+    let classes = runtimes.iter().flatten().filter(|class| is(class, "kata"));
+    let names = classes.filter_map(|class| class.metadata.name.clone());
+    let way = |name| Way {
+        mode: DockerMode::All,
+        runtime: Some(name),
+    };
+    names.map(way).collect()
+}
+
+/// Whether a runtime class or its handler is called so.
+fn is(class: &RuntimeClass, word: &str) -> bool {
+    let name = class.metadata.name.as_deref().unwrap_or_default();
+    name.contains(word) || class.handler.contains(word)
+}
+
 /// What a runtime class means for Docker; None where it is no sandbox.
 fn sandbox(class: &RuntimeClass) -> Option<String> {
     let name = class.metadata.name.as_deref().unwrap_or_default();
-    let is = |word: &str| name.contains(word) || class.handler.contains(word);
-    let what = if is("kata") {
-        "Kata: ALL in a virtual machine of its own; `pod_config.spec.runtimeClassName` chooses it"
-    } else if is("gvisor") || is("runsc") {
+    let what = if is(class, "kata") {
+        "Kata: ALL in a virtual machine of its own; `pod_config.spec.runtimeClassName` chooses it. Its containerd must have \
+         `privileged_without_host_devices`, which Kubernetes does not tell"
+    } else if is(class, "gvisor") || is(class, "runsc") {
         "gVisor: dockerd runs there with limits, and Skiff does not test it"
-    } else if is("sysbox") {
+    } else if is(class, "sysbox") {
         "Sysbox: does not work with containerd 2 and Kubernetes from 1.33 on"
     } else {
         return None;
@@ -145,11 +162,12 @@ pub(super) fn traps(nodes: &Result<Vec<Node>, ApiError>, modes: &[DockerMode]) -
         };
         let reason = format!("{who}: {system}, kernel {kernel}, {runtime}");
         findings.push(Finding::new("nodes", Verdict::Ok, reason));
-        findings.extend(
-            known(system, kernel)
-                .into_iter()
-                .filter(|finding| finding.mode.is_none_or(|mode| modes.contains(&mode))),
-        );
+        findings.extend(known(system, kernel).into_iter().filter(|finding| {
+            finding
+                .way
+                .as_ref()
+                .is_none_or(|way| modes.contains(&way.mode))
+        }));
     }
     if findings.is_empty() {
         let reason = "there is no Linux node now; an autoscaler may bring some";
@@ -172,7 +190,8 @@ fn known(system: &str, kernel: &str) -> Vec<Finding> {
                 "kernel {kernel}: rootless overlay file systems need {}.{}, and builders without them copy whole images",
                 ROOTLESS_OVERLAY.0, ROOTLESS_OVERLAY.1
             );
-            let finding = Finding::new("nodes", Verdict::Warning, reason).of(DockerMode::Build);
+            let finding =
+                Finding::new("nodes", Verdict::Warning, reason).of(&Way::plain(DockerMode::Build));
             findings.push(finding.fix("use newer nodes, or ALL"));
         }
         Some(_) => {}
@@ -182,7 +201,7 @@ fn known(system: &str, kernel: &str) -> Vec<Finding> {
                 Verdict::Unknown,
                 format!("kernel {kernel}: its version cannot be read"),
             )
-            .of(DockerMode::Build),
+            .of(&Way::plain(DockerMode::Build)),
         ),
     }
     let own = TRAPS.iter().filter(|trap| system.starts_with(trap.system));
@@ -191,7 +210,7 @@ fn known(system: &str, kernel: &str) -> Vec<Finding> {
         if release.is_some_and(|release| release < RESTRICTED_UBUNTU) {
             continue;
         }
-        let finding = Finding::new("nodes", trap.verdict, trap.reason).of(trap.mode);
+        let finding = Finding::new("nodes", trap.verdict, trap.reason).of(&Way::plain(trap.mode));
         findings.push(finding.fix(trap.fix));
     }
     findings

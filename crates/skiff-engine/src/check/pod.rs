@@ -9,14 +9,14 @@ use skiff_kube::{ApiCause, ApiError, Cluster, quantity_thousandths};
 use skiff_schema::DockerMode;
 use thiserror::Error;
 
-use super::{Finding, Verdict, told};
+use super::{Finding, Verdict, Way, told};
 use crate::launchable::{NotLaunchable, launchable};
 use crate::{LaunchRequest, owner};
 
 /// Stands for the owner Secret that a dry run does not make.
 const NO_OWNER: &str = "00000000-0000-0000-0000-000000000000";
 
-/// The pod of a mode.
+/// The pod of a way.
 pub(super) struct Shape {
     pod: Pod,
     architectures: Vec<String>,
@@ -41,15 +41,14 @@ impl NoShape {
 }
 
 impl Shape {
-    /// What a launch of this mode would make.
+    /// What a launch that goes this way would make.
     pub(super) fn compile(
         cluster: &Cluster,
         request: &LaunchRequest,
         facts: &ClusterFacts,
-        mode: DockerMode,
+        way: &Way,
     ) -> Result<Self, NoShape> {
-        let mut config = request.config.clone();
-        config.docker.mode = mode;
+        let config = way.configuration(&request.config);
         launchable(&request.task)?;
         let agents = request.agents.iter();
         let architectures: Vec<&str> = agents.map(|agent| agent.architecture).collect();
@@ -76,31 +75,31 @@ impl Shape {
     }
 }
 
-/// Checks the pod of a mode.
+/// Checks the pod of a way.
 pub(super) async fn check(
     cluster: &Cluster,
     shape: Result<Shape, NoShape>,
     nodes: &Result<Vec<Node>, ApiError>,
     runtimes: &Result<Vec<RuntimeClass>, ApiError>,
-    mode: DockerMode,
+    way: &Way,
 ) -> Vec<Finding> {
     let shape = match shape {
         Ok(shape) => shape,
         Err(error) => {
-            let finding = Finding::new("task", Verdict::No, told(&error)).of(mode);
+            let finding = Finding::new("task", Verdict::No, told(&error)).of(way);
             return vec![finding.maybe_fix(error.hint())];
         }
     };
     let spec = shape.pod.spec.clone().unwrap_or_default();
     let tried = cluster.try_create(&shape.pod).await;
     let mut findings = vec![
-        sidecar(&shape.pod, mode),
+        sidecar(&shape.pod, way.mode),
         admission(tried.err().as_ref()),
         room(&spec, &shape.architectures, nodes),
     ];
     findings.extend(runtime(&spec, runtimes));
     let findings = findings.into_iter();
-    findings.map(|finding| finding.of(mode)).collect()
+    findings.map(|finding| finding.of(way)).collect()
 }
 
 /// How the pod carries the sidecar on this version.
@@ -170,7 +169,7 @@ fn admission(refusal: Option<&ApiError>) -> Finding {
     }
 }
 
-/// Whether the words are those of a LimitRange, or of the limits that one has put into a pod without any.
+/// Whether the words are those of a `LimitRange`, or of the limits that one has put into a pod without any.
 fn is_of_limit_range(words: &str) -> bool {
     words.contains("usage per") || words.contains("must be less than or equal to")
 }

@@ -51,6 +51,17 @@ impl PodConfig {
             .filter(|name| !name.is_empty())
     }
 
+    /// The same with this runtime class.
+    #[must_use]
+    pub fn with_runtime_class(&self, name: &str) -> Self {
+        let own = json::node(serde_json::json!({ "spec": { "runtimeClassName": name } }));
+        let fragment = match &self.fragment {
+            Some(fragment) => merge(fragment.clone(), own),
+            None => own,
+        };
+        Self::new(fragment)
+    }
+
     /// Lays the fragment over a pod, which has `metadata` and `spec`. A container without a name,
     /// or called `ray-node`, is the pod's `task`; `docker`, or `dind`, is its daemon, wherever the
     /// pod has it; `runtimeClassName: ''` is no class.

@@ -154,7 +154,7 @@ async fn a_try_builds_runs_measures_and_leaves_nothing() {
             .code(0)
             .json();
         let mode = &tried["modes"][0];
-        assert_eq!(mode["mode"], "ALL");
+        assert_eq!(mode["mode"], "all");
         assert_eq!(mode["tried"]["works"], true, "{tried:#}");
         for time in ["ready_s", "build_s", "run_s"] {
             let seconds = mode["tried"]["times"][time].as_f64();
