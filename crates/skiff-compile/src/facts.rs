@@ -84,6 +84,9 @@ pub struct ClusterFacts {
     /// The runtime class that `pod_config` names.
     #[serde(default)]
     pub runtime_class: RuntimeClassFacts,
+    /// The storage class that makes disks for `storage: block` of `enable_docker`.
+    #[serde(default)]
+    pub disk_class: DiskClassFacts,
 }
 
 /// What is known of a volume.
@@ -136,6 +139,24 @@ impl ClaimGone {
     }
 }
 
+/// What is known of the storage class of claims that name none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskClassFacts {
+    /// Nobody has looked, or nobody may.
+    #[default]
+    Unknown,
+    /// The cluster has no default class.
+    Missing,
+    /// It is there.
+    Found {
+        /// Its name.
+        name: String,
+        /// Who makes its volumes.
+        provisioner: String,
+    },
+}
+
 /// What is known of a runtime class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -180,6 +201,7 @@ impl ClusterFacts {
             nodes,
             cache_volume: VolumeFacts::Unknown,
             runtime_class: RuntimeClassFacts::Unknown,
+            disk_class: DiskClassFacts::Unknown,
         }
     }
 

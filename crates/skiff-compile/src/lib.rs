@@ -38,8 +38,8 @@ pub use agent::{AgentBuild, agent_secrets};
 pub use docker::{DockerError, unfit_for_docker};
 pub use error::CompileError;
 pub use facts::{
-    Amounts, ClaimFacts, ClaimGone, ClusterFacts, NodeFacts, RuntimeClassFacts, Version,
-    VolumeFacts,
+    Amounts, ClaimFacts, ClaimGone, ClusterFacts, DiskClassFacts, NodeFacts, RuntimeClassFacts,
+    Version, VolumeFacts,
 };
 pub use names::{ClusterName, Ids, NameError, user_hash};
 pub use nodes::Nodes;

@@ -8,6 +8,7 @@ mod list;
 mod lookup;
 mod usage;
 
+pub(crate) use apply::is_default;
 pub use apply::{VolumeChange, VolumePlan, apply_volume, plan_volume};
 pub use delete::{VolumesToDelete, delete_volume};
 pub use error::VolumeError;

@@ -85,6 +85,35 @@ async fn a_cache_volume_that_may_not_be_looked_at_is_taken_at_its_name() {
 }
 
 #[tokio::test]
+async fn disks_that_nobody_would_make_are_refused() {
+    let class = |provisioner: &str| {
+        let class = json!({
+            "metadata": {
+                "name": "standard",
+                "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+            },
+            "provisioner": provisioner,
+        });
+        Answer::object(
+            "GET /apis/storage.k8s.io/v1/storageclasses",
+            &json!({
+                "kind": "StorageClassList", "apiVersion": "storage.k8s.io/v1", "metadata": {},
+                "items": [class],
+            }),
+        )
+    };
+    let task = "\
+resources: {cpus: 1, memory: 1}
+config: {kubernetes: {enable_docker: {mode: ALL, storage: {kind: block, size: 20Gi}}}}
+run: docker info
+";
+    let finished = against(vec![class("ebs.csi.aws.com")], task, &RENDER).await;
+    finished.code(0).says("volumeMode: Block");
+    let answers = vec![class("rancher.io/local-path")];
+    assert_finished!(against(answers, task, &LAUNCH).await);
+}
+
+#[tokio::test]
 async fn a_runtime_class_of_kata_is_known_by_its_handler() {
     let class = json!({
         "kind": "RuntimeClass", "apiVersion": "node.k8s.io/v1",

@@ -11,9 +11,11 @@ use skiff_proto::paths;
 use skiff_schema::{DockerMode, StorageKind};
 
 use crate::container::mount;
-use crate::facts::VolumeFacts;
+use crate::facts::{DiskClassFacts, VolumeFacts};
 use crate::pod::empty_dir;
-use crate::{ClusterName, Input, metadata, quantity};
+use crate::{ClusterName, DockerError, Input, metadata, quantity};
+
+use super::fitness::makes_no_disks;
 
 /// Name of the volume with images and containers.
 const VOLUME: &str = "docker-data";
@@ -99,6 +101,25 @@ fn folder(input: &Input<'_>) -> String {
 fn has_disk(input: &Input<'_>) -> bool {
     let config = &input.config.docker;
     config.mode != DockerMode::Off && config.storage.kind == StorageKind::Block
+}
+
+/// Refuses disks that nobody would make: the pod would wait for them for ever.
+pub(super) fn check_disks(input: &Input<'_>) -> Result<(), DockerError> {
+    if !has_disk(input) {
+        return Ok(());
+    }
+    match &input.facts.disk_class {
+        DiskClassFacts::Unknown => Ok(()),
+        DiskClassFacts::Missing => Err(DockerError::NoDiskClass),
+        DiskClassFacts::Found { name, provisioner } => match makes_no_disks(provisioner) {
+            None => Ok(()),
+            Some(why) => Err(DockerError::NoDisks {
+                class: name.clone(),
+                provisioner: provisioner.clone(),
+                why,
+            }),
+        },
+    }
 }
 
 /// What the claims of the nodes' disks have in common, where they have such disks.

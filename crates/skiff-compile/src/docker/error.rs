@@ -65,6 +65,23 @@ pub enum DockerError {
         /// Why it cannot be.
         why: &'static str,
     },
+    /// Nothing makes disks.
+    #[error(
+        "`storage: block` of `enable_docker` takes disks of the default StorageClass, and the cluster has none"
+    )]
+    NoDiskClass,
+    /// The default class makes no disks.
+    #[error(
+        "`storage: block` of `enable_docker` takes disks of the default StorageClass `{class}` (`{provisioner}`): {why}, no block devices"
+    )]
+    NoDisks {
+        /// The class.
+        class: String,
+        /// Who makes its volumes.
+        provisioner: String,
+        /// What it makes instead.
+        why: &'static str,
+    },
     /// The daemon would change the node's own network.
     #[error("`pod_config` gives the pod the node's own network, and Docker would change its rules")]
     HostNetwork,
@@ -135,6 +152,9 @@ impl DockerError {
                  disk), or keep layers in a registry: `docker buildx build --cache-to type=registry,ref=… \
                  --cache-from type=registry,ref=…`"
                     .to_owned()
+            }
+            Self::NoDiskClass | Self::NoDisks { .. } => {
+                "write `storage: {kind: loop, size: 50Gi}`, a disk image in a file, or `storage: auto`".to_owned()
             }
             Self::HostNetwork => {
                 "leave `hostNetwork` out, or write `enable_docker: BUILD`, which changes no network"

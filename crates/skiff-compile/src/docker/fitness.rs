@@ -34,9 +34,41 @@ pub fn unfit_for_docker(provisioner: &str) -> Option<&'static str> {
     })
 }
 
+/// Why a provisioner makes no block devices; None: nothing is known against it.
+pub(super) fn makes_no_disks(provisioner: &str) -> Option<&'static str> {
+    const FOLDERS: [&str; 4] = ["host-path", "hostpath", "local-path", "minikube-hostpath"];
+    if unfit_for_docker(provisioner).is_some() {
+        return Some("its storage is shared files");
+    }
+    let (_, name) = provisioner.rsplit_once('/')?;
+    FOLDERS
+        .contains(&name)
+        .then_some("it makes folders of a node")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_and_shared_files_are_no_disks() {
+        for folder in [
+            "skiff.dev/host-path",
+            "rancher.io/local-path",
+            "k8s.io/minikube-hostpath",
+            "nfs.csi.k8s.io",
+        ] {
+            assert!(makes_no_disks(folder).is_some(), "{folder}");
+        }
+        for disk in [
+            "ebs.csi.aws.com",
+            "kubernetes.io/gce-pd",
+            "topolvm.io",
+            "hostpath.csi.k8s.io",
+        ] {
+            assert_eq!(makes_no_disks(disk), None, "{disk}");
+        }
+    }
 
     #[test]
     fn storage_over_the_network_is_known_and_disks_are_not_blamed() {

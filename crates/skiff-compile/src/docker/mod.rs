@@ -47,6 +47,7 @@ pub(crate) fn check(input: &Input<'_>) -> Result<Vec<String>, CompileError> {
         return Err(DockerError::Conflicts(impossible).into());
     }
     cache::check(input)?;
+    data::check_disks(input)?;
     let notes = idle.into_iter();
     let notes = notes.map(|it| {
         format!(

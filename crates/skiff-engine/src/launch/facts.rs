@@ -1,21 +1,26 @@
 //! What is known of the Kubernetes cluster before a task is compiled for it.
 
-use skiff_compile::{ClaimFacts, ClaimGone, ClusterFacts, RuntimeClassFacts, VolumeFacts};
+use skiff_compile::{
+    ClaimFacts, ClaimGone, ClusterFacts, DiskClassFacts, RuntimeClassFacts, VolumeFacts,
+};
 use skiff_kube::{ApiError, Cluster};
-use skiff_schema::{DockerMode, KubernetesConfig};
+use skiff_schema::{DockerMode, KubernetesConfig, StorageKind};
 
-use crate::volumes::{Phase, VolumeClaim, VolumeLookup, find_volume};
+use crate::volumes::{Phase, VolumeClaim, VolumeLookup, find_volume, is_default};
 
 /// Reads the nodes and versions, and what the configuration names. What may not be read is unknown, not an error.
 pub async fn facts(cluster: &Cluster, config: &KubernetesConfig) -> Result<ClusterFacts, ApiError> {
-    let (facts, cache_volume, runtime_class) =
-        tokio::try_join!(cluster.facts(), cache_volume(cluster, config), async {
-            Ok(runtime_class(cluster, config).await)
-        },)?;
+    let (facts, cache_volume, runtime_class, disk_class) = tokio::join!(
+        cluster.facts(),
+        cache_volume(cluster, config),
+        runtime_class(cluster, config),
+        disk_class(cluster, config),
+    );
     Ok(ClusterFacts {
-        cache_volume,
+        cache_volume: cache_volume?,
         runtime_class,
-        ..facts
+        disk_class,
+        ..facts?
     })
 }
 
@@ -63,4 +68,21 @@ async fn runtime_class(cluster: &Cluster, config: &KubernetesConfig) -> RuntimeC
         Ok(None) => RuntimeClassFacts::Missing,
         Err(_) => RuntimeClassFacts::Unknown,
     }
+}
+
+/// The default class, where disks are wanted of it: of several, Kubernetes takes the newest.
+async fn disk_class(cluster: &Cluster, config: &KubernetesConfig) -> DiskClassFacts {
+    let docker = &config.docker;
+    if docker.mode == DockerMode::Off || docker.storage.kind != StorageKind::Block {
+        return DiskClassFacts::Unknown;
+    }
+    let Ok(classes) = cluster.storage_classes().await else {
+        return DiskClassFacts::Unknown;
+    };
+    let defaults = classes.into_iter().filter(is_default);
+    let newest = defaults.max_by_key(|class| class.metadata.creation_timestamp.clone());
+    newest.map_or(DiskClassFacts::Missing, |class| DiskClassFacts::Found {
+        name: class.metadata.name.unwrap_or_default(),
+        provisioner: class.provisioner,
+    })
 }

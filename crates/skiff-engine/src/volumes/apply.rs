@@ -372,7 +372,8 @@ async fn check_class(
     }
 }
 
-fn is_default(class: &StorageClass) -> bool {
+/// Whether claims that name no class get this one.
+pub(crate) fn is_default(class: &StorageClass) -> bool {
     let annotations = class.metadata.annotations.as_ref();
     DEFAULT_CLASS.iter().any(|key| {
         let value = annotations.and_then(|all| all.get(*key));
