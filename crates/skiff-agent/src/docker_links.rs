@@ -15,10 +15,14 @@ use crate::layout::Layout;
 /// Where programs look for the daemon that do not read `DOCKER_HOST`.
 const USUAL_SOCKET: &str = "/var/run/docker.sock";
 
+/// Where the client looks for plugins that are every user's.
+const OF_ALL_USERS: &str = "/usr/local/lib/docker/cli-plugins";
+
 /// Makes the links. One that cannot be made is no fault: `DOCKER_HOST` and `PATH` say the same.
 pub(crate) fn make(layout: &Layout, home: &Path) {
     if *layout == Layout::default() {
         let _ = link(&layout.at(paths::DOCKER_SOCKET), Path::new(USUAL_SOCKET));
+        let _ = link_plugins(&layout.at(paths::CLI_PLUGINS), Path::new(OF_ALL_USERS));
     }
     // For sessions that come before the first job.
     let mut variables: Variables = std::env::vars_os().collect();

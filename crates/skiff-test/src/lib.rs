@@ -15,6 +15,7 @@
 
 pub mod archive;
 pub mod bare;
+pub mod buildkit;
 pub mod dump;
 pub mod fake_api;
 pub mod host;

@@ -16,6 +16,8 @@ use crate::layout::Layout;
 
 /// How long a client may take for its request, and afterwards to read the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to send an image that nobody wants.
+const UPLOAD: Duration = Duration::from_mins(10);
 /// The longest head of a request that is read.
 const HEAD: usize = 64 << 10;
 /// The API that clients are told, which all of the last years know.
@@ -51,7 +53,7 @@ pub(crate) async fn serve(listener: UnixListener) {
         match listener.accept().await {
             Ok((client, _)) => {
                 tokio::spawn(async move {
-                    let _ = timeout(PATIENCE * 2, answer(client)).await;
+                    let _ = answer(client).await;
                 });
             }
             // Too many open files: some will be closed.
@@ -62,12 +64,16 @@ pub(crate) async fn serve(listener: UnixListener) {
 
 async fn answer(mut client: UnixStream) -> io::Result<()> {
     let head = timeout(PATIENCE, head(&mut client)).await??;
-    let line = head.lines().next().unwrap_or_default();
+    let text = String::from_utf8_lossy(&head).into_owned();
+    let line = text.lines().next().unwrap_or_default();
+    if line.contains("/images/load") {
+        // A client that is still sending would tell of that in the place of the answer.
+        timeout(UPLOAD, body(&mut client, head)).await??;
+    }
     if let Some(answer) = to(line) {
         client.write_all(answer.as_bytes()).await?;
     }
     client.shutdown().await?;
-    // A client that still sends would see its own failure in the place of the answer.
     let rest = async {
         while client.read(&mut [0; 4096]).await? > 0 {}
         io::Result::Ok(())
@@ -75,7 +81,22 @@ async fn answer(mut client: UnixStream) -> io::Result<()> {
     timeout(PATIENCE, rest).await?
 }
 
-async fn head(client: &mut UnixStream) -> io::Result<String> {
+/// Takes what comes behind the head, up to the end of a body in chunks.
+async fn body(client: &mut UnixStream, mut last: Vec<u8>) -> io::Result<()> {
+    const END: &[u8] = b"0\r\n\r\n";
+    let mut buffer = vec![0; 64 << 10];
+    while !last.ends_with(END) {
+        match client.read(&mut buffer).await? {
+            0 => return Ok(()),
+            count => last.extend_from_slice(&buffer[..count]),
+        }
+        let surplus = last.len().saturating_sub(END.len());
+        last.drain(..surplus);
+    }
+    Ok(())
+}
+
+async fn head(client: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         let mut buffer = [0; 4096];
@@ -85,7 +106,7 @@ async fn head(client: &mut UnixStream) -> io::Result<String> {
             count => head.extend_from_slice(&buffer[..count]),
         }
     }
-    Ok(String::from_utf8_lossy(&head).into_owned())
+    Ok(head)
 }
 
 /// The answer to a request's first line. None is none at all: `docker login` then asks the registry itself, as it does

@@ -3,6 +3,7 @@
 
 #![expect(clippy::panic, reason = "a test's own helpers fail as tests do")]
 
+mod builder;
 mod cancelling;
 mod connections;
 mod docker;

@@ -14,6 +14,7 @@ mod containers;
 mod death;
 mod demo;
 mod disk;
+mod docker_build;
 mod docker_cache;
 mod docker_daemon;
 mod docker_examples;
