@@ -138,8 +138,8 @@ impl Gate {
                     _ => {}
                 }
                 tokio::select! {
-                    changed = changes.changed() => changed.map(|()| None),
-                    changed = tools.changed() => changed.map(|()| None),
+                    result = changes.changed() => result.map(|()| None),
+                    result = tools.changed() => result.map(|()| None),
                 }
             };
             tokio::select! {

@@ -84,7 +84,7 @@ fn until_left(layout: &Layout) -> io::Result<()> {
         let mut changes = DirWatch::new(&layout.run_dir())?;
         while !layout.at(paths::LEAVE_MARKER).exists() {
             tokio::select! {
-                changed = changes.changed() => changed?,
+                result = changes.changed() => result?,
                 _ = stop.recv() => return Ok(()),
             }
         }
@@ -94,15 +94,11 @@ fn until_left(layout: &Layout) -> io::Result<()> {
 
 /// Lends the task the builder's own client, which its image brings.
 pub(crate) fn lend_buildctl(layout: &Layout) -> Result<(), ToolsError> {
-    match search(BUILDCTL) {
-        Some(found) => {
-            Kit::new(layout)?.install(&found, &layout.at(paths::TOOLS_BIN).join(BUILDCTL))
-        }
-        None => {
-            report(&format!("the image has no {BUILDCTL}"));
-            Ok(())
-        }
-    }
+    let Some(found) = search(BUILDCTL) else {
+        report(&format!("the image has no {BUILDCTL}"));
+        return Ok(());
+    };
+    Kit::new(layout)?.install(&found, &layout.at(paths::TOOLS_BIN).join(BUILDCTL))
 }
 
 /// Whether all are there: the client comes last.

@@ -36,7 +36,7 @@ pub use config::{
     HomeVolume, Images, KubernetesConfig, Origin, TASK_CONFIG, TaskConfig, TaskHook, Warning,
 };
 pub use docker::{
-    Builder, Conflict, ConflictKind, DockerAddresses, DockerAmounts, DockerConfig, DockerMode,
+    Conflict, ConflictKind, DockerAddresses, DockerAmounts, DockerConfig, DockerMode,
     DockerResources, DockerStorage, StorageKind,
 };
 pub use faults::{Fault, Faults};

@@ -1,8 +1,8 @@
 //! `enable_docker`: its spellings, its layers, and what does not go together.
 
 use skiff_schema::{
-    Builder, Config, ConfigLayer, DockerConfig, DockerMode, Fault, StorageKind, TaskConfig,
-    TaskFile, TaskOverrides,
+    Config, ConfigLayer, DockerConfig, DockerMode, Fault, StorageKind, TaskConfig, TaskFile,
+    TaskOverrides,
 };
 
 fn layer(text: &str) -> ConfigLayer {
@@ -108,9 +108,6 @@ fn every_field_is_read() {
     assert_eq!(docker.address_pools[0].size, 24);
     assert_eq!(docker.mtu, Some(1400));
     assert!(docker.allow_slow_storage && docker.expose_tcp);
-    assert_eq!(docker.builder, Builder::Buildkit);
-    let buildah = read("{mode: BUILD, builder: buildah}");
-    assert_eq!(buildah.builder, Builder::Buildah);
     assert_eq!(
         read("{mode: ALL, storage: memory}").storage.kind,
         StorageKind::Memory
@@ -313,9 +310,9 @@ fn addresses_that_cannot_be_are_told_with_what_was_meant() {
         ),
         ("{mode: ALL, mtu: 20}", "must be from 68 to 65535", ""),
         (
-            "{mode: ALL, builder: kaniko}",
-            "is not known here",
-            "`buildah`",
+            "{mode: BUILD, builder: buildah}",
+            "unknown field",
+            "`allow_slow_storage`",
         ),
     ] {
         is_refused(text, message, help);
@@ -366,11 +363,6 @@ fn what_does_not_go_together_is_told_with_what_to_write() {
             "raise the limit",
         ),
         (
-            "{mode: ALL, builder: buildah}",
-            "builds images itself",
-            "mode: BUILD",
-        ),
-        (
             "{mode: BUILD, mtu: 1400}",
             "the pod's own network",
             "mode: ALL",
@@ -394,7 +386,7 @@ fn what_does_not_go_together_is_told_with_what_to_write() {
         is_refused(text, message, help);
     }
     // None of them matters where there is no Docker.
-    read("{mode: false, storage: block, builder: buildah}");
+    read("{mode: false, storage: block}");
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Makes the pod's builder known to `docker buildx`, for every user of the container, beside the builders that the
-//! user's own home has.
+//! Makes the pod's builder known to `docker buildx`, beside the builders that the user's own home has.
 
 use std::fs;
 use std::io;
@@ -9,39 +8,18 @@ use std::path::Path;
 use serde_json::json;
 use skiff_proto::paths;
 
-use super::folder::set_mode;
 use crate::layout::Layout;
 
-/// Writes the builder where `BUILDX_CONFIG` leads.
+/// Writes the builder where `BUILDX_CONFIG` leads: no home folder, for jobs may have another one than the agent.
 pub(crate) fn register(layout: &Layout, home: &Path) -> io::Result<()> {
-    let folder = layout.at(paths::BUILDX);
     let name = paths::BUILDX_BUILDER;
-    let node = format!("{name}0");
-    // Whoever comes first would make these for himself alone.
-    let refs = format!("refs/{name}/{node}");
-    let refs_of_builder = format!("refs/{name}");
-    for below in [
-        "",
-        "instances",
-        "activity",
-        "defaults",
-        "refs",
-        &refs_of_builder,
-        &refs,
-        "refs/__group__",
-    ] {
-        let folder = folder.join(below);
-        fs::create_dir_all(&folder)?;
-        set_mode(&folder, 0o777)?;
-    }
-    let lock = folder.join(".lock");
-    fs::write(&lock, b"")?;
-    set_mode(&lock, 0o666)?;
+    let instances = layout.at(paths::BUILDX).join("instances");
+    fs::create_dir_all(&instances)?;
     let instance = json!({
         "Name": name,
         "Driver": "remote",
         "Nodes": [{
-            "Name": node,
+            "Name": format!("{name}0"),
             "Endpoint": format!("unix://{}", layout.at(paths::BUILDKIT_SOCKET).display()),
             "Platforms": null,
             "Flags": null,
@@ -50,10 +28,7 @@ pub(crate) fn register(layout: &Layout, home: &Path) -> io::Result<()> {
         }],
         "Dynamic": false,
     });
-    let instances = folder.join("instances");
-    let own = instances.join(name);
-    fs::write(&own, instance.to_string())?;
-    set_mode(&own, 0o644)?;
+    fs::write(instances.join(name), instance.to_string())?;
     link_users_own(&home.join(".docker/buildx/instances"), &instances)
 }
 

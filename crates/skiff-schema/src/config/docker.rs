@@ -2,8 +2,7 @@
 
 use crate::check::{self, Findings};
 use crate::docker::{
-    Builder, DockerAddresses, DockerAmounts, DockerConfig, DockerResources, DockerStorage,
-    StorageKind,
+    DockerAddresses, DockerAmounts, DockerConfig, DockerResources, DockerStorage, StorageKind,
 };
 use crate::faults::Fault;
 use crate::path::Path;
@@ -34,15 +33,10 @@ pub(super) fn read(section: View<'_>) -> DockerConfig {
     let word = section
         .scalar(FIELD)
         .or_else(|| MODES.into_iter().find_map(|name| fields.scalar(name)));
-    let builder = fields.text("builder");
     DockerConfig {
         mode: word
             .and_then(|word| docker_mode(&word).ok())
             .unwrap_or_default(),
-        builder: match builder.map(str::to_ascii_lowercase).as_deref() {
-            Some("buildah") => Builder::Buildah,
-            _ => Builder::Buildkit,
-        },
         cache_volume: fields.text("cache_volume").map(str::to_owned),
         storage: storage(fields),
         resources: DockerResources {

@@ -1,6 +1,6 @@
 //! Fields of `enable_docker` that cannot stand together, with what to write instead.
 
-use super::{Builder, DockerConfig, DockerMode, StorageKind};
+use super::{DockerConfig, DockerMode, StorageKind};
 
 /// A field that does not go with another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,24 +31,12 @@ impl DockerConfig {
         let mut found = Vec::new();
         match self.mode {
             DockerMode::Off => return found,
-            DockerMode::All => self.daemon_alone(&mut found),
+            DockerMode::All => {}
             DockerMode::Build => self.builder_alone(&mut found),
         }
         self.data(&mut found);
         self.amounts(&mut found);
         found
-    }
-
-    /// What a daemon has no use for.
-    fn daemon_alone(&self, found: &mut Vec<Conflict>) {
-        if self.builder != Builder::default() {
-            found.push(Conflict {
-                field: "builder",
-                message: "the daemon of `ALL` builds images itself".to_owned(),
-                help: "write `mode: BUILD`, or leave it out".to_owned(),
-                kind: ConflictKind::Idle,
-            });
-        }
     }
 
     /// What a builder without privileges cannot do.

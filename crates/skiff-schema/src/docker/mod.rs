@@ -24,8 +24,6 @@ pub enum DockerMode {
 pub struct DockerConfig {
     /// Which.
     pub mode: DockerMode,
-    /// What builds images in the mode that only builds.
-    pub builder: Builder,
     /// The volume that keeps images and build caches; None: they end with the pod.
     pub cache_volume: Option<String>,
     /// What the data lies on where it ends with the pod.
@@ -46,16 +44,6 @@ pub struct DockerConfig {
     pub allow_slow_storage: bool,
     /// Whether the daemon listens on the pod's localhost too.
     pub expose_tcp: bool,
-}
-
-/// What builds images without a daemon of the task's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Builder {
-    /// A sidecar with `BuildKit`.
-    #[default]
-    Buildkit,
-    /// Buildah, which the task's image brings.
-    Buildah,
 }
 
 /// What a daemon's data lies on.

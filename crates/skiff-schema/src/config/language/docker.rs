@@ -105,13 +105,6 @@ static DOCKER_RECORD: Record = Record {
         )
         .default("`false`")
         .example("expose_tcp: true"),
-        Field::new(
-            "builder",
-            Form::Word(&["buildkit", "buildah"]),
-            "What builds images with `BUILD`: a sidecar with BuildKit, or the Buildah that the task's image brings",
-        )
-        .default("`buildkit`")
-        .example("builder: buildah"),
     ],
 };
 
