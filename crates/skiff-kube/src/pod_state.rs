@@ -292,18 +292,45 @@ fn image_trouble(object: String, image: &str, reason: &str, message: &str) -> Po
 }
 
 /// The known reasons why a container runtime cannot start a container.
+/// Words of a runtime that cannot start a container, and what helps; the first that are all there count.
+const START_HINTS: &[(&[&str], &str)] = &[
+    (
+        &["/bin/sh", "no such file"],
+        "the image has no /bin/sh; Skiff needs a shell in it to start",
+    ),
+    (
+        &["non-root"],
+        "the cluster refuses root: use an image whose user is not root, by number",
+    ),
+    (
+        &["runAsNonRoot"],
+        "the cluster refuses root: use an image whose user is not root, by number",
+    ),
+    (
+        &["o space left on device"],
+        "the disk of the pod's node is full",
+    ),
+    (
+        &["EEXIST", "/dev/"],
+        "the sandbox gives all devices of the node to privileged containers: its administrator has to set \
+         `privileged_without_host_devices = true` for this RuntimeClass in containerd's configuration",
+    ),
+    (
+        &["/proc/0/uid_map"],
+        "Sysbox does not work with this containerd; use another RuntimeClass",
+    ),
+    (
+        &["mount_setattr", "nvalid argument"],
+        "a volume of the pod is on a file system that knows no user namespaces, such as NFS: leave `hostUsers: false` \
+         away, or the volume",
+    ),
+];
+
 fn start_hint(message: &str) -> Option<String> {
-    if message.contains("/bin/sh") && message.contains("no such file") {
-        Some("the image has no /bin/sh; Skiff needs a shell in it to start".to_owned())
-    } else if message.contains("non-root") || message.contains("runAsNonRoot") {
-        Some("the cluster refuses root: use an image whose user is not root, by number".to_owned())
-    } else if message.contains("No space left on device")
-        || message.contains("no space left on device")
-    {
-        Some("the disk of the pod's node is full".to_owned())
-    } else {
-        None
-    }
+    START_HINTS
+        .iter()
+        .find(|(words, _)| words.iter().all(|word| message.contains(word)))
+        .map(|(_, hint)| (*hint).to_owned())
 }
 
 fn unschedulable(name: &str, pod: &Pod) -> Option<Diagnosis> {
@@ -378,5 +405,30 @@ fn ended(end: &ContainerStateTerminated) -> String {
     match end.message.as_deref().map(str::trim) {
         Some(message) if !message.is_empty() => format!("{reason}: {message}"),
         _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::start_hint;
+
+    #[test]
+    fn refusals_of_sandboxes_are_known() {
+        for (message, word) in [
+            (
+                "failed to create containerd task: failed to create shim task: Failed to mknod: EEXIST: File exists /dev/full",
+                "privileged_without_host_devices",
+            ),
+            ("open /proc/0/uid_map: no such file or directory", "Sysbox"),
+            (
+                "failed to set MOUNT_ATTR_IDMAP on /var/lib/kubelet/x: mount_setattr: Invalid argument",
+                "hostUsers",
+            ),
+            ("write /x: no space left on device", "full"),
+        ] {
+            let hint = start_hint(message).unwrap_or_else(|| panic!("not known: {message}"));
+            assert!(hint.contains(word), "{hint}");
+        }
+        assert_eq!(start_hint("something else"), None);
     }
 }

@@ -51,7 +51,7 @@ async fn a_privileged_pod_that_a_policy_refuses_is_explained() {
             .notes(REFUSAL);
         refused
             .notes("hint: Docker in the pod needs a privileged sidecar")
-            .notes("enable_docker");
+            .notes("`enable_docker: BUILD`");
         plain.code(0).says("without docker");
         namespace
             .skiff()
