@@ -57,7 +57,8 @@ async fn c06_a_container_that_eats_more_than_the_sidecars_limit_is_killed_inside
 }
 
 #[tokio::test]
-async fn c05_the_daemons_death_fails_the_job_with_the_end_of_its_log_and_the_next_job_works() {
+async fn c04_c05_c08_the_daemons_death_fails_the_job_with_the_end_of_its_log_and_the_next_job_works()
+ {
     with_namespace(async |namespace| {
         namespace.write("task.yaml", &task(""));
         let skiff = namespace.skiff();
@@ -78,11 +79,22 @@ async fn c05_the_daemons_death_fails_the_job_with_the_end_of_its_log_and_the_nex
             .code(100)
             .says("Cause: the Docker daemon died while the job ran: the daemon ended with code 137")
             .says("the end of its log:");
-        // The leftovers of the one that was killed do not stop the new one: the job waits until it is there.
-        let next = skiff
-            .run(&["exec", "c", "docker run --rm box /busybox echo again"])
-            .await;
-        next.code(0).says("again");
+        // The leftovers of the one that was killed do not stop the new one: the job waits until it is there. Its networks
+        // have the pod's own size of packets.
+        let next = "docker network create own; docker run --rm --network own box \
+                    /busybox sh -c 'echo again=$(/busybox cat /sys/class/net/eth0/mtu)'; \
+                    echo pod=$(cat /sys/class/net/eth0/mtu)";
+        let next = skiff.run(&["exec", "c", next]).await.code(0);
+        let word = |before: &str| {
+            let mut rest = next.stdout.split(before);
+            rest.nth(1).and_then(|rest| rest.split_whitespace().next())
+        };
+        assert!(word("again=").is_some(), "{next}");
+        assert_eq!(word("again="), word("pod="), "{next}");
+
+        // How the sidecar ended decides nothing.
+        let status = skiff.run(&["status", "-o", "json"]).await.code(0).json();
+        assert_eq!(status[0]["status"], "UP", "{status}");
     })
     .await;
 }
