@@ -189,7 +189,8 @@ fn what_cannot_be_is_told_with_its_place() {
         assert!(faults.contains(&expected), "{text}: {faults:#?}");
     }
     let long = "a".repeat(64);
-    assert!(refused(&format!("name: {long}"))[0].contains("cannot be the name"));
+    let faults = refused(&format!("name: {long}\ntype: k8s-pvc\nsize: 1Gi\n"));
+    assert!(faults[0].contains("cannot be the name"), "{faults:?}");
 }
 
 #[test]
