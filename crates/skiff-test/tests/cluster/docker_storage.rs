@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 use skiff_test::Namespace;
+use skiff_test::bare::make;
 use skiff_test::host::NodeMount;
 use skiff_test::namespace::with_namespace;
 use tokio::time::timeout;
@@ -187,49 +188,50 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-async fn f2_a_block_device_that_is_asked_for_is_formatted_and_holds_the_data() {
+async fn f2_a_block_device_of_the_pod_is_formatted_once_and_holds_the_data() {
     with_namespace(async |namespace| {
         let disk = Disk::new(&namespace.home().join("disk"));
         let volume = block_volume(namespace, &disk.device).await;
-        let docker = json!({"mode": "ALL", "storage": {"kind": "block", "size": "1Gi"}});
-        let run = "docker run --rm --network none box /busybox echo from within";
-        namespace.write("task.yaml", &task(&docker, None, run));
-        let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
-        launched.says("from within");
-        let known = facts(namespace, "c").await;
-        assert_eq!(known["storage"], "a block device (ext4)", "{known}");
-        assert_eq!(known["driver"], "overlay2", "{known}");
-
-        // It is formatted once: what lies there is there after a restart of the container.
-        let kill = "kill -9 $(cat /run/docker.pid)";
-        namespace.inside_of("c", "docker", kill).await;
-        let again =
-            "until docker image inspect box >/dev/null 2>&1; do sleep 0.2; done; echo still there";
-        let finished = namespace.skiff().run(&["exec", "c", again]).await;
-        finished.code(0).says("still there");
-        namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
-        namespace.wait_for_none::<PersistentVolumeClaim>().await;
+        let fuse = NodeMount::fuse(namespace);
+        let mut task: Value = serde_json::from_str(&task(
+            &json!(true),
+            Some(&json!({"hostPath": {"path": fuse.path()}})),
+            "docker run --rm --network none box /busybox echo from within",
+        ))
+        .expect("JSON");
+        let spec = &mut task["config"]["kubernetes"]["pod_config"]["spec"];
+        let disk_volume = json!({"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}});
+        spec["volumes"].as_array_mut().expect("a list").push(disk_volume);
+        spec["containers"] = json!([{
+            "name": "docker", "volumeDevices": [{"name": "disk", "devicePath": "/dev/skiff-docker"}],
+        }]);
+        namespace.write("task.yaml", &task.to_string());
+        for _ in 0..2 {
+            let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
+            launched.says("from within");
+            let known = facts(namespace, "c").await;
+            assert_eq!(known["storage"], "a block device (ext4)", "{known}");
+            namespace.skiff().run(&["down", "-y", "c"]).await.code(0);
+        }
         let volumes = Api::<PersistentVolume>::all(namespace.client.clone());
         let _ = volumes.delete(&volume, &DeleteParams::default()).await;
     })
     .await;
 }
 
-/// A volume of the default class that is a device of the first node, kept for the head of the cluster `c`: the
-/// local cluster's own provisioner makes folders only.
+/// A volume that is a device of the first node, and a claim `disk` to it. `storage: block` would have the default class
+/// make one, and that of a local cluster makes folders only.
 async fn block_volume(namespace: &Namespace, device: &Path) -> String {
     let node = &node_names(namespace).await[0];
     let terms = json!([{"matchExpressions": [
         {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]},
     ]}]);
-    let claim = format!("{}-docker", namespace.head_name("c"));
     let volume: PersistentVolume = serde_json::from_value(json!({
         "metadata": {"name": namespace.name},
         "spec": {
             "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
-            "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "standard",
+            "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "",
             "volumeMode": "Block", "local": {"path": device},
-            "claimRef": {"namespace": namespace.name, "name": claim},
             "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
         },
     }))
@@ -237,5 +239,10 @@ async fn block_volume(namespace: &Namespace, device: &Path) -> String {
     let volumes = Api::<PersistentVolume>::all(namespace.client.clone());
     let made = volumes.create(&PostParams::default(), &volume).await;
     made.expect("the administrator may");
+    let claim = json!({"metadata": {"name": "disk"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeMode": "Block",
+        "volumeName": namespace.name, "resources": {"requests": {"storage": "1Gi"}},
+    }});
+    make::<PersistentVolumeClaim>(namespace, claim).await;
     namespace.name.clone()
 }
