@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use skiff_test::Program;
 use skiff_test::namespace::{Namespace, with_namespace};
+use skiff_test::{Program, buildkit};
 
 /// An example loads images, builds and runs: it may take longer than a command does.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -87,6 +87,19 @@ async fn a_cache_that_outlives_its_cluster() {
         let delete = ["volumes", "delete", "-y", "my-builder-cache"];
         skiff.run(&delete).await.code(0);
         namespace.assert_nothing_left().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_builder_without_privileges() {
+    with_namespace(async |namespace| {
+        if !buildkit::configure(namespace).await {
+            return;
+        }
+        let launch = ["launch", "-y", "-c", "example", &path("buildkit_cluster")];
+        let finished = skiff(namespace).run(&launch).await.code(0);
+        finished.says("Hello from a builder without privileges");
     })
     .await;
 }
