@@ -33,6 +33,8 @@ pub(crate) enum Role {
     },
     /// The builder's process before it becomes the builder, among its own users.
     Inside,
+    /// The copier of the builder's client, beside the builder's start.
+    Lend,
     /// A trial of whether build steps can have a `/proc` of their own.
     OwnProc {
         /// Whether this is the first process of its namespace.
@@ -116,6 +118,7 @@ impl Arguments {
                 until_marker: args.next_if(|arg| arg == "--until-marker").is_some(),
             },
             Some("inside") => Role::Inside,
+            Some("lend") => Role::Lend,
             Some("own-proc") => Role::OwnProc {
                 is_first: args.next_if(|arg| arg == "--first").is_some(),
             },

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use skiff_proto::paths;
 use thiserror::Error;
@@ -18,7 +18,6 @@ use crate::sidecar::SidecarError;
 use crate::sidecar::daemon_log::Log;
 use crate::sidecar::data_lock::{DataLock, LockError};
 use crate::sidecar::settings::{self, SettingsError};
-use crate::tools::{self, ToolsError};
 use crate::{report, with_causes};
 
 pub(crate) mod buildx;
@@ -65,9 +64,6 @@ pub(crate) enum BuilderError {
     /// A program cannot be started.
     #[error("cannot run {0}")]
     Start(PathBuf, #[source] io::Error),
-    /// The command-line client cannot be lent to the task.
-    #[error(transparent)]
-    Tools(#[from] ToolsError),
     /// The log cannot be kept.
     #[error(transparent)]
     Log(#[from] SidecarError),
@@ -140,7 +136,7 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Builde
         })
         .transpose()?;
     sandbox.give_users()?;
-    tools::lend_buildctl(layout)?;
+    let lending = lend_client(layout)?;
     let own = layout.at(paths::BUILDER);
     make_private(&own).map_err(|error| BuilderError::Folder(own.clone(), error))?;
     let file = configuration::path(layout);
@@ -149,9 +145,22 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Builde
     Ok(Prepared {
         program,
         log: Log::begin(layout)?,
+        lending,
         lock,
         sandbox,
     })
+}
+
+/// Starts to copy the builder's client to the task, while the builder starts.
+fn lend_client(layout: &Layout) -> Result<Child, BuilderError> {
+    let own = Path::new("/proc/self/exe");
+    Command::new(own)
+        .arg("--root")
+        .arg(layout.root())
+        .arg("lend")
+        .stdin(Stdio::null())
+        .spawn()
+        .map_err(|error| BuilderError::Start(own.to_owned(), error))
 }
 
 /// A folder for nobody else, without what an earlier start has left in it.

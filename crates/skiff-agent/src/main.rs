@@ -86,6 +86,7 @@ fn main() -> ExitCode {
             Ok(never) => match never {},
             Err(error) => Err(fail("inside", &error)),
         },
+        Role::Lend => tools::lend_buildctl(&layout).map_err(|e| fail("lend", &e)),
         Role::OwnProc { is_first } => Ok(builder::inside::try_own_proc(is_first)),
         Role::Tools { stay } => tools::run(&layout, stay).map_err(|e| fail("tools", &e)),
         Role::Connect => {

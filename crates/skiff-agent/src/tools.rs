@@ -93,12 +93,14 @@ fn until_left(layout: &Layout) -> io::Result<()> {
 }
 
 /// Lends the task the builder's own client, which its image brings.
-pub(crate) fn lend_buildctl(layout: &Layout) -> Result<(), ToolsError> {
+pub(crate) fn lend_buildctl(layout: &Layout) -> Result<ExitCode, ToolsError> {
     let Some(found) = search(BUILDCTL) else {
         report(&format!("the image has no {BUILDCTL}"));
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
-    Kit::new(layout)?.install(&found, &layout.at(paths::TOOLS_BIN).join(BUILDCTL))
+    let target = layout.at(paths::TOOLS_BIN).join(BUILDCTL);
+    Kit::new(layout)?.install(&found, &target)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether all are there: the client comes last.

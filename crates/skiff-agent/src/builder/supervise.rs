@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::process::Child;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -50,6 +51,8 @@ pub(super) struct Prepared {
     pub(super) program: Program,
     /// Its log.
     pub(super) log: Log,
+    /// What copies the builder's client to the task; nobody has waited for it.
+    pub(super) lending: Child,
     /// The right to data that outlives the pod.
     pub(super) lock: Option<DataLock>,
     /// What the pod lets it do.
@@ -74,9 +77,12 @@ pub(super) fn supervise(
         let Prepared {
             program,
             log,
+            lending,
             lock: _lock,
             sandbox,
         } = prepared;
+        // Registered before the reaper has had its first turn.
+        let lent = reaper.register(Pid::from_child(&lending));
         let writer = log.writer()?;
         let pump = log.pump().map_err(BuilderError::Supervise)?;
         if sandbox.must_leave_root() {
@@ -90,7 +96,7 @@ pub(super) fn supervise(
         let mut exit = reaper.register(pid);
         let ending = tokio::select! {
             code = &mut exit => Ending::Died(code.unwrap_or(255)),
-            error = attend(state, layout) => return Err(error),
+            error = attend(state, layout, lent) => return Err(error),
             ending = wish.wait() => ending.map_err(BuilderError::Supervise)?,
         };
         // Nobody is to find a socket behind which nobody is.
@@ -112,10 +118,17 @@ fn give_away(layout: &Layout) -> Result<(), BuilderError> {
 }
 
 /// Shows the socket once the builder answers, then goes its rounds; returns only where that fails.
-async fn attend(state: &mut DockerReport, layout: &Layout) -> BuilderError {
+async fn attend(
+    state: &mut DockerReport,
+    layout: &Layout,
+    lent: oneshot::Receiver<i32>,
+) -> BuilderError {
     if let Err(error) = show(layout).await {
         return BuilderError::Folder(layout.at(paths::BUILDKIT_SOCKET), error);
     }
+    // Without its client the builder is there all the same.
+    let code = lent.await.unwrap_or(255);
+    state.tools = Some(format!("copied with code {code}"));
     let findings = inside::found(layout).unwrap_or_default();
     state.storage.clone_from(&findings.storage);
     state.driver.clone_from(&findings.snapshotter);
