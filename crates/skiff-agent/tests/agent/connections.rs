@@ -111,7 +111,7 @@ fn an_unknown_role_says_which_there_are() {
     let output = Command::new(AGENT).arg("dance").output().expect("ended");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(
-        text.contains("one of run, connect, docker, tools"),
+        text.contains("one of run, connect, docker, buildkit, tools"),
         "{text}"
     );
     assert_eq!(output.status.code(), Some(1));
