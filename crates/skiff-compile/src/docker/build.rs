@@ -53,12 +53,21 @@ pub(super) fn add(input: &Input<'_>, spec: &mut PodSpec) {
     }
     spec.containers.push(tools(input));
     spec.host_users = own_users.then_some(false);
-    // Whoever the image's user is, this group opens the sockets.
-    spec.security_context = Some(PodSecurityContext {
-        supplemental_groups: Some(vec![i64::from(paths::DOCKER_GROUP)]),
-        ..PodSecurityContext::default()
-    });
+    spec.security_context = Some(groups(input));
     spec.termination_grace_period_seconds = Some(GRACE_SECONDS + DAEMON_GRACE_SECONDS);
+}
+
+/// Whoever the image's user is, Docker's group opens the sockets. A volume that outlives the pod belongs to root at first:
+/// it is given to the group too.
+fn groups(input: &Input<'_>) -> PodSecurityContext {
+    let group = i64::from(paths::DOCKER_GROUP);
+    let has_cache = input.config.docker.cache_volume.is_some();
+    PodSecurityContext {
+        fs_group: has_cache.then_some(group),
+        fs_group_change_policy: has_cache.then(|| "OnRootMismatch".to_owned()),
+        supplemental_groups: Some(vec![group]),
+        ..PodSecurityContext::default()
+    }
 }
 
 /// Takes the pod's own user namespace away again where the user's `pod_config` does not go with it; the builder

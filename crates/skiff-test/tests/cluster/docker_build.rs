@@ -98,6 +98,30 @@ async fn images_are_built_at_once_by_any_user_and_nothing_is_privileged() {
 }
 
 #[tokio::test]
+async fn a_cache_volume_serves_the_builder_of_the_next_launch() {
+    with_namespace(async |namespace| {
+        if !buildkit::configure(namespace).await {
+            return;
+        }
+        let volume = "name: cache\ntype: k8s-pvc\ninfra: k8s\nsize: 1Gi\n";
+        namespace.write("volume.yaml", volume);
+        let apply = ["volumes", "apply", "-y", "volume.yaml"];
+        skiff(namespace).run(&apply).await.code(0);
+        task(namespace, "");
+        let on_volume = "--config=kubernetes.enable_docker.cache_volume=cache";
+        let launch = ["launch", "-y", "-c", "b", on_volume, "task.yaml"];
+        let build = "docker buildx build --progress plain . 2>&1 | grep -c CACHED; true";
+        for cached in ["0\n", "4\n"] {
+            skiff(namespace).run(&launch).await.code(0);
+            let built = skiff(namespace).run(&["exec", "b", build]).await;
+            built.code(0).says(cached);
+            skiff(namespace).run(&["down", "-y", "b"]).await.code(0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn d01_a_policy_that_takes_the_builders_rights_is_named() {
     with_namespace(async |namespace| {
         if !buildkit::configure(namespace).await {
