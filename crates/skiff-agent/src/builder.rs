@@ -18,6 +18,7 @@ use crate::sidecar::SidecarError;
 use crate::sidecar::daemon_log::Log;
 use crate::sidecar::data_lock::{DataLock, LockError};
 use crate::sidecar::settings::{self, SettingsError};
+use crate::wish::Ending;
 use crate::{report, with_causes};
 
 pub(crate) mod buildx;
@@ -35,7 +36,7 @@ mod supervise;
 
 use program::Program;
 use sandbox::{Refusal, Sandbox};
-use supervise::{Ending, Prepared};
+use supervise::Prepared;
 
 /// The wrapper cannot go on.
 #[derive(Debug, Error)]
@@ -80,7 +81,7 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Build
         return Ok(ExitCode::SUCCESS);
     }
     let mut state = DockerReport::default();
-    write(&state, layout);
+    state.tell(layout);
     let result = prepare(&mut state, layout)
         .and_then(|prepared| supervise::supervise(prepared, &mut state, layout, until_marker));
     match &result {
@@ -106,17 +107,14 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Build
             (state.phase, state.cause) = (Phase::Unusable, Some(with_causes(error)));
         }
     }
-    write(&state, layout);
-    match result? {
-        Ending::Left => Ok(ExitCode::SUCCESS),
-        Ending::Stopped => Ok(ExitCode::from(143)),
-        Ending::Died(_) => {
-            report(&log_tail(layout));
-            let cause = state.cause.unwrap_or_default();
-            report(&format!("skiff-agent buildkit: {cause}"));
-            Ok(ExitCode::FAILURE)
-        }
+    state.tell(layout);
+    let ending = result?;
+    if matches!(ending, Ending::Died(_)) {
+        report(&log_tail(layout));
+        let cause = state.cause.unwrap_or_default();
+        report(&format!("skiff-agent buildkit: {cause}"));
     }
+    Ok(ending.code())
 }
 
 /// Makes everything ready that the builder needs, and says in the report what was found.
@@ -192,11 +190,4 @@ fn share_folders(layout: &Layout) -> Result<(), BuilderError> {
         }
     }
     Ok(())
-}
-
-/// A report that cannot be written is said where the kubelet keeps it.
-fn write(state: &DockerReport, layout: &Layout) {
-    if let Err(error) = state.write(layout) {
-        report(&format!("cannot write the report on the builder: {error}"));
-    }
 }

@@ -11,6 +11,7 @@ use skiff_proto::{DiskUse, DockerFacts, paths};
 use crate::cgroup::size;
 use crate::docker_causes::explain;
 use crate::layout::Layout;
+use crate::report;
 
 /// How much of the end of the daemon's log is looked at.
 const TAIL: u64 = 16 << 10;
@@ -108,8 +109,15 @@ impl DockerReport {
         }
     }
 
+    /// Replaces the report; one that cannot be written is said where the kubelet keeps it.
+    pub(crate) fn tell(&self, layout: &Layout) {
+        if let Err(error) = self.write(layout) {
+            report(&format!("cannot write the report on Docker: {error}"));
+        }
+    }
+
     /// Replaces the report.
-    pub(crate) fn write(&self, layout: &Layout) -> io::Result<()> {
+    fn write(&self, layout: &Layout) -> io::Result<()> {
         let path = layout.at(paths::DOCKER_REPORT);
         let fresh = path.with_extension("json.tmp");
         fs::write(&fresh, serde_json::to_vec_pretty(self)?)?;

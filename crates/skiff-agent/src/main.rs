@@ -50,6 +50,7 @@ mod sync;
 mod templates;
 mod tools;
 mod watch_dir;
+mod wish;
 mod worker;
 
 use std::path::Path;

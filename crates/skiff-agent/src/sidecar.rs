@@ -15,7 +15,8 @@ use thiserror::Error;
 
 use crate::docker_report::{DockerReport, Phase, log_tail};
 use crate::layout::Layout;
-use crate::report;
+use crate::wish::Ending;
+use crate::{report, with_causes};
 
 mod address_pool;
 mod cgroup_tree;
@@ -38,7 +39,7 @@ mod upkeep;
 
 use daemon::Choices;
 use daemon_log::Log;
-use supervise::{Ending, Prepared};
+use supervise::Prepared;
 
 pub(crate) use lent_home::tell as tell_home;
 
@@ -92,7 +93,7 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
         earlier: silent_end(layout),
         ..DockerReport::default()
     };
-    write(&state, layout);
+    state.tell(layout);
     let result = prepare(&mut state, layout)
         .and_then(|prepared| supervise::supervise(prepared, &mut state, layout, until_marker));
     match &result {
@@ -104,21 +105,18 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
         // Told as soon as it was known.
         Ok(Ending::Died(_)) => {}
         Err(error) => {
-            (state.phase, state.cause) = (Phase::Unusable, Some(chain(error)));
+            (state.phase, state.cause) = (Phase::Unusable, Some(with_causes(error)));
         }
     }
-    write(&state, layout);
-    match result? {
-        Ending::Left => Ok(ExitCode::SUCCESS),
-        Ending::Stopped => Ok(ExitCode::from(143)),
-        Ending::Died(code) => {
-            report(&log_tail(layout));
-            report(&format!(
-                "skiff-agent docker: the daemon ended with code {code}"
-            ));
-            Ok(ExitCode::FAILURE)
-        }
+    state.tell(layout);
+    let ending = result?;
+    if let Ending::Died(code) = ending {
+        report(&log_tail(layout));
+        report(&format!(
+            "skiff-agent docker: the daemon ended with code {code}"
+        ));
     }
+    Ok(ending.code())
 }
 
 /// How the sidecar before this one ended, where it had no time to say so.
@@ -211,23 +209,4 @@ fn share_folders(layout: &Layout) -> Result<(), SidecarError> {
         .map_err(|error| SidecarError::Folder(dir.to_owned(), error))?;
     // A change of owner takes the bit away that gives new files the folder's group.
     folder(dir, 0o2750)
-}
-
-/// A report that cannot be written is said where the kubelet keeps it.
-fn write(state: &DockerReport, layout: &Layout) {
-    if let Err(error) = state.write(layout) {
-        report(&format!("cannot write the report on Docker: {error}"));
-    }
-}
-
-/// The error with all its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
 }

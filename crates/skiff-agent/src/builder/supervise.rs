@@ -6,9 +6,8 @@ use std::io;
 use std::process::Child;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 use skiff_proto::paths;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -16,7 +15,7 @@ use super::http2::Connection;
 use super::inside::{self, Findings};
 use super::program::Program;
 use super::sandbox::{Sandbox, USER};
-use super::{BuilderError, configuration, folder, known, leftovers, write};
+use super::{BuilderError, configuration, folder, known, leftovers};
 use crate::cgroup::MemoryWatch;
 use crate::docker_report::{DockerReport, Phase, log_tail};
 use crate::layout::Layout;
@@ -25,24 +24,10 @@ use crate::report;
 use crate::sidecar::daemon_log::Log;
 use crate::sidecar::data_lock::DataLock;
 use crate::watch_dir::DirWatch;
+use crate::wish::{self, Ending, LAST_WORDS, Wish};
 
-/// How long the builder has to end by itself.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long the log of processes that have ended is waited for.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often it is looked for what steps have left behind, and for what the log says: nobody tells of either.
 const ROUND: Duration = Duration::from_secs(2);
-
-/// How it came to an end.
-#[derive(Debug)]
-pub(super) enum Ending {
-    /// The agent has left, and the builder was ended.
-    Left,
-    /// The container was told to stop, and the builder was ended.
-    Stopped,
-    /// The builder ended by itself with this code.
-    Died(i32),
-}
 
 /// Everything that the builder needs.
 #[derive(Debug)]
@@ -97,11 +82,11 @@ pub(super) fn supervise(
         let ending = tokio::select! {
             code = &mut exit => Ending::Died(code.unwrap_or(255)),
             error = attend(state, layout, lent) => return Err(error),
-            ending = wish.wait() => ending.map_err(BuilderError::Supervise)?,
+            ending = wish.wait(|_| {}) => ending.map_err(BuilderError::Supervise)?,
         };
         // Nobody is to find a socket behind which nobody is.
         let _ = fs::remove_file(layout.at(paths::BUILDKIT_SOCKET));
-        end(pid, exit).await;
+        wish::end(pid, exit).await;
         let _ = timeout(LAST_WORDS, pump).await;
         match inside::found(layout).and_then(|findings| findings.refused) {
             Some(refused) => Err(BuilderError::Inside(refused)),
@@ -135,7 +120,7 @@ async fn attend(
     state.tried.extend(findings.slower_because.clone());
     state.process_sandbox = Some(findings.process_sandbox);
     state.phase = Phase::Started;
-    write(state, layout);
+    state.tell(layout);
     let memory = MemoryWatch::find();
     let kills = || memory.as_ref().and_then(MemoryWatch::kills).unwrap_or(0);
     let before = kills();
@@ -158,7 +143,7 @@ async fn attend(
         };
         if notice.is_some() && notice != state.notice {
             state.notice = notice;
-            write(state, layout);
+            state.tell(layout);
         }
     }
 }
@@ -184,50 +169,4 @@ async fn show(layout: &Layout) -> io::Result<()> {
     }
     folder::give_to_group(&own)?;
     fs::rename(&own, layout.at(paths::BUILDKIT_SOCKET))
-}
-
-/// Tells the builder to end, and kills it where it does not. One that has ended already is no fault.
-async fn end(pid: Pid, mut exit: oneshot::Receiver<i32>) {
-    for signal in [Signal::TERM, Signal::KILL] {
-        if !matches!(exit.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
-            return;
-        }
-        let _ = kill_process(pid, signal);
-        if timeout(GRACE, &mut exit).await.is_ok() {
-            return;
-        }
-    }
-}
-
-/// What ends the builder on purpose.
-struct Wish {
-    layout: Layout,
-    changes: DirWatch,
-    stop: tokio::signal::unix::Signal,
-    until_marker: bool,
-}
-
-impl Wish {
-    fn new(layout: &Layout, until_marker: bool) -> io::Result<Self> {
-        Ok(Self {
-            layout: layout.clone(),
-            changes: DirWatch::new(&layout.run_dir())?,
-            stop: signal(SignalKind::terminate())?,
-            until_marker,
-        })
-    }
-
-    async fn wait(mut self) -> io::Result<Ending> {
-        loop {
-            if self.layout.at(paths::LEAVE_MARKER).exists() {
-                return Ok(Ending::Left);
-            }
-            tokio::select! {
-                changed = self.changes.changed() => changed?,
-                _ = self.stop.recv() => if !self.until_marker {
-                    return Ok(Ending::Stopped);
-                },
-            }
-        }
-    }
 }

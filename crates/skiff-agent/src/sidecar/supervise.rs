@@ -3,15 +3,11 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::process::Child;
 use std::task::Poll;
-use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use skiff_proto::paths;
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Pid;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -21,31 +17,14 @@ use super::daemon_log::Log;
 use super::memory::MemoryEvents;
 use super::storage::Storage;
 use super::upkeep::Upkeep;
-use super::{SidecarError, lent_home, write};
+use super::{SidecarError, lent_home};
 use crate::docker_report::{DockerReport, Phase};
 use crate::layout::Layout;
 use crate::reaper::Reaper;
-use crate::watch_dir::DirWatch;
-
-/// How long the daemon has to end by itself.
-const GRACE: Duration = Duration::from_secs(10);
+use crate::wish::{self, Ending, LAST_WORDS, Wish};
 
 /// The code of a process that was killed.
 const KILLED: i32 = 137;
-
-/// How long the log of processes that have ended is waited for.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-
-/// How it came to an end.
-#[derive(Debug)]
-pub(super) enum Ending {
-    /// The agent has left, and the daemon was ended.
-    Left,
-    /// The container was told to stop, and the daemon was ended.
-    Stopped,
-    /// The daemon ended by itself with this code.
-    Died(i32),
-}
 
 /// Everything that the daemon needs.
 #[derive(Debug)]
@@ -92,7 +71,7 @@ pub(super) fn supervise(
             state.phase = Phase::Died;
             state.cause = Some(death(state, code));
             // At once: the jobs that have lost it fail now.
-            write(state, layout);
+            state.tell(layout);
         }
         processes.end().await;
         ending
@@ -161,7 +140,7 @@ impl Processes {
     /// Ends them, and waits for what they still write.
     async fn end(self) {
         for (pid, exit) in self.daemons {
-            end(pid, exit).await;
+            wish::end(pid, exit).await;
         }
         // Their last words tell why; a container's process may hold the pipe's other end for longer.
         let _ = tokio::time::timeout(LAST_WORDS, self.pump).await;
@@ -188,7 +167,7 @@ async fn stay(
         biased;
         never = tell_kills(memory, state, layout) => match never {},
         code = death_of(daemons) => Ok(Ending::Died(code)),
-        ending = wish.wait() => ending.map_err(SidecarError::Supervise),
+        ending = wish.wait(lent_home::lend) => ending.map_err(SidecarError::Supervise),
         error = upkeep.run(tools.take(), state) => Err(error),
     }
 }
@@ -203,7 +182,7 @@ async fn tell_kills(
         && events.more().await.is_ok()
     {
         state.borrow_mut().memory_kills = events.kills();
-        write(&state.borrow(), layout);
+        state.borrow().tell(layout);
     }
     std::future::pending().await
 }
@@ -228,53 +207,4 @@ fn death(state: &DockerReport, code: i32) -> String {
         return format!("the kernel killed the daemon {}", state.memory_words());
     }
     format!("the daemon ended with code {code}")
-}
-
-/// Tells a process to end, and kills it where it does not. One that has ended already is no fault.
-async fn end(pid: Pid, mut exit: oneshot::Receiver<i32>) {
-    for signal in [Signal::TERM, Signal::KILL] {
-        if !matches!(exit.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
-            return;
-        }
-        let _ = kill_process(pid, signal);
-        if tokio::time::timeout(GRACE, &mut exit).await.is_ok() {
-            return;
-        }
-    }
-}
-
-/// What ends the daemon on purpose.
-struct Wish {
-    layout: Layout,
-    changes: DirWatch,
-    stop: tokio::signal::unix::Signal,
-    until_marker: bool,
-}
-
-impl Wish {
-    fn new(layout: &Layout, until_marker: bool) -> io::Result<Self> {
-        let changes = DirWatch::new(&layout.run_dir())?;
-        let stop = signal(SignalKind::terminate())?;
-        Ok(Self {
-            layout: layout.clone(),
-            changes,
-            stop,
-            until_marker,
-        })
-    }
-
-    async fn wait(mut self) -> io::Result<Ending> {
-        loop {
-            lent_home::lend(&self.layout);
-            if self.layout.at(paths::LEAVE_MARKER).exists() {
-                return Ok(Ending::Left);
-            }
-            tokio::select! {
-                changed = self.changes.changed() => changed?,
-                _ = self.stop.recv() => if !self.until_marker {
-                    return Ok(Ending::Stopped);
-                },
-            }
-        }
-    }
 }

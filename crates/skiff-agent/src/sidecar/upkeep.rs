@@ -11,9 +11,9 @@ use skiff_proto::{DiskUse, paths};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::SidecarError;
 use super::disk::{Disk, TIGHT, hundredths, is_tight};
 use super::storage::Storage;
-use super::{SidecarError, write};
 use crate::cgroup::size;
 use crate::containers::{self, Container};
 use crate::docker_report::{DockerReport, Phase};
@@ -85,7 +85,7 @@ impl<'a> Upkeep<'a> {
             state.borrow_mut().tools = Some(format!("copied with code {code}"));
         }
         state.borrow_mut().phase = Phase::Started;
-        write(&state.borrow(), self.layout);
+        state.borrow().tell(self.layout);
         let driver = self.driver().await;
         if SLOW.contains(&&*driver) && !self.may_be_slow {
             return SidecarError::SlowDriver(driver);
@@ -158,7 +158,7 @@ impl<'a> Upkeep<'a> {
             let shown = |disk: DiskUse| (size(disk.used), size(disk.size));
             if state.borrow().disk.map(shown) != Some(shown(found)) {
                 state.borrow_mut().disk = Some(found);
-                write(&state.borrow(), self.layout);
+                state.borrow().tell(self.layout);
             }
             sleep(ROUND).await;
         }
