@@ -128,7 +128,7 @@ fn docker_table(clusters: &[ClusterStatus]) -> String {
         let known = status.nodes.iter();
         known.filter_map(move |node| Some((name, &node.name, node.docker.as_ref()?)))
     });
-    let mut notes = Vec::new();
+    let mut remarks = Vec::new();
     let mut rows = Vec::new();
     for (cluster, node, docker) in nodes {
         let facts = &docker.facts;
@@ -147,7 +147,7 @@ fn docker_table(clusters: &[ClusterStatus]) -> String {
             or_dash(facts.storage.as_ref()),
         ]);
         for place in &facts.tried {
-            notes.push(format!("{cluster} {node} does not use {place}\n"));
+            remarks.push(format!("{cluster} {node} does not use {place}\n"));
         }
         if let (Some(users), Some(own)) = (&facts.user_namespace, facts.process_sandbox) {
             let processes = if own {
@@ -155,20 +155,20 @@ fn docker_table(clusters: &[ClusterStatus]) -> String {
             } else {
                 "beside the builder's"
             };
-            notes.push(format!(
+            remarks.push(format!(
                 "{cluster} {node} builds as {users}; each step has processes {processes}\n"
             ));
         }
         if let Some(notice) = &facts.notice {
-            notes.push(format!("{cluster} {node}: {notice}\n"));
+            remarks.push(format!("{cluster} {node}: {notice}\n"));
         }
     }
     if rows.is_empty() {
         return String::new();
     }
     let head = ["CLUSTER", "NODE", "DOCKER", "DRIVER", "DATA", "STORAGE"];
-    let table = table(&head, rows.into_iter());
-    format!("\nDocker\n{table}{}", notes.concat())
+    let table = table(&head, rows);
+    format!("\nDocker\n{table}{}", remarks.concat())
 }
 
 /// `38.2 of 40 GiB`.

@@ -112,10 +112,14 @@ async fn every_example_becomes_objects() {
     for folder in ["examples", "examples/enable_docker"] {
         let entries = std::fs::read_dir(format!("{root}/{folder}")).expect("the examples");
         for entry in entries {
-            let name = entry.expect("an example").file_name();
-            let name = name.to_str().expect("an example's name");
+            let path = entry.expect("an example").path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.expect("an example's name");
             // A volume is no task.
-            if !name.ends_with(".yaml") || name == "docker-cache-vol.yaml" {
+            let is_task = path
+                .extension()
+                .is_some_and(|extension| extension == "yaml");
+            if !is_task || name == "docker-cache-vol.yaml" {
                 continue;
             }
             let file = format!("{folder}/{name}");

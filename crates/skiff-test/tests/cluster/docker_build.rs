@@ -51,8 +51,8 @@ async fn images_are_built_at_once_by_any_user_and_nothing_is_privileged() {
         );
         let build = "id -u; docker buildx build --progress plain . && docker build -q --output type=oci,dest=/tmp/i.tar . \
                      && tar -tf /tmp/i.tar && buildctl debug workers && docker buildx ls";
-        let built = launched(namespace, build).await.code(0);
-        built
+        let first = launched(namespace, build).await.code(0);
+        first
             .says("4321\n")
             .says("owners=1234:42+33:33+")
             .says("blobs/sha256")
@@ -113,8 +113,8 @@ async fn a_cache_volume_serves_the_builder_of_the_next_launch() {
         let build = "docker buildx build --progress plain . 2>&1 | grep -c CACHED; true";
         for cached in ["0\n", "4\n"] {
             skiff(namespace).run(&launch).await.code(0);
-            let built = skiff(namespace).run(&["exec", "b", build]).await;
-            built.code(0).says(cached);
+            let done = skiff(namespace).run(&["exec", "b", build]).await;
+            done.code(0).says(cached);
             skiff(namespace).run(&["down", "-y", "b"]).await.code(0);
         }
     })
@@ -151,8 +151,8 @@ async fn d05_what_a_step_leaves_running_is_ended_and_holds_nothing_up() {
                      RUN /bin/busybox setsid /bin/busybox sleep 54321 & echo begun\\n\
                      RUN echo left=$(/bin/busybox ps | /bin/busybox grep -c \"sleep 5432[1]\")\\n' > left && \
                      docker buildx build --progress plain -f left .";
-        let built = launched(namespace, build).await.code(0);
-        built.says("left=0");
+        let done = launched(namespace, build).await.code(0);
+        done.says("left=0");
     })
     .await;
 }
