@@ -51,7 +51,7 @@ pub(super) fn add(input: &Input<'_>, spec: &mut PodSpec) {
     } else {
         spec.containers.insert(0, builder);
     }
-    spec.containers.push(tools(input));
+    spec.containers.push(tools(input, own_users));
     spec.host_users = own_users.then_some(false);
     spec.security_context = Some(groups(input));
     spec.termination_grace_period_seconds = Some(GRACE_SECONDS + DAEMON_GRACE_SECONDS);
@@ -84,15 +84,18 @@ pub(super) fn settle(spec: &mut PodSpec) {
     if spec.host_users == Some(false) {
         return;
     }
+    let ours = [labels::BUILDKIT_CONTAINER, labels::TOOLS_CONTAINER];
     let init = spec.init_containers.iter_mut().flatten();
-    let mut all = init.chain(&mut spec.containers);
-    let Some(builder) = all.find(|container| container.name == labels::BUILDKIT_CONTAINER) else {
-        return;
-    };
-    if let Some(context) = &mut builder.security_context
-        && context.proc_mount.take().is_some()
-    {
-        (context.run_as_user, context.run_as_group) = (Some(USER), Some(USER));
+    let all = init.chain(&mut spec.containers);
+    let contexts = all
+        .filter(|container| ours.contains(&container.name.as_str()))
+        .filter_map(|container| container.security_context.as_mut());
+    let mut contexts: Vec<_> = contexts.collect();
+    if contexts.iter().any(|context| context.proc_mount.is_some()) {
+        for context in &mut contexts {
+            context.proc_mount = None;
+            (context.run_as_user, context.run_as_group) = (Some(USER), Some(USER));
+        }
     }
 }
 
@@ -125,6 +128,11 @@ fn is_remote(volume: &Volume) -> bool {
         || volume.quobyte.is_some()
 }
 
+/// Whom the builder and the tools run as.
+fn user(own_users: bool) -> i64 {
+    if own_users { ROOT } else { USER }
+}
+
 /// The builder.
 fn builder(input: &Input<'_>, own_users: bool, arguments: &[&str]) -> Container {
     let images = &input.config.images;
@@ -144,7 +152,7 @@ fn builder(input: &Input<'_>, own_users: bool, arguments: &[&str]) -> Container 
     container.env = Some(variables);
     container.resources = Some(resources(input));
     let unconfined = || "Unconfined".to_owned();
-    let user = if own_users { ROOT } else { USER };
+    let user = user(own_users);
     container.security_context = Some(SecurityContext {
         app_armor_profile: (input.facts.server >= APP_ARMOR_FIELD).then(|| AppArmorProfile {
             type_: unconfined(),
@@ -165,21 +173,23 @@ fn builder(input: &Input<'_>, own_users: bool, arguments: &[&str]) -> Container 
 
 /// The image that Docker's tools come from, as a container that has no rights at all. It stays until the agent leaves:
 /// a pod with a container that has ended never counts as ready.
-fn tools(input: &Input<'_>) -> Container {
+///
+/// Its user is the builder's: both put programs into the same folders.
+fn tools(input: &Input<'_>, own_users: bool) -> Container {
     let image = &input.config.images.docker;
     let arguments = ["tools", "--stay"];
     let mut container =
         container::agent_container(input, labels::TOOLS_CONTAINER, image, &arguments);
     container.resources = Some(no_cpu());
+    let user = user(own_users);
     container.security_context = Some(SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities {
             drop: Some(vec!["ALL".to_owned()]),
             ..Capabilities::default()
         }),
-        run_as_group: Some(USER),
-        run_as_non_root: Some(true),
-        run_as_user: Some(USER),
+        run_as_group: Some(user),
+        run_as_user: Some(user),
         ..SecurityContext::default()
     });
     container
