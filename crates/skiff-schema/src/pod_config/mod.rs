@@ -15,10 +15,8 @@ use crate::yaml::{Node, Value};
 pub(crate) use self::kinds::{CUSTOM_METADATA, POD_CONFIG};
 use self::merge::{RAY_NODE, TASK, merge};
 
-/// The container of the Docker daemon, as Skiff calls it.
-const DOCKER: &str = "docker";
-/// The same as `SkyPilot` calls it.
-const DIND: &str = "dind";
+/// The sidecars that a pod may have in either list: each as Skiff calls it, and as `SkyPilot` does.
+const SIDECARS: [&[&str]; 2] = [&["docker", "dind"], &["buildkit"]];
 
 /// A fragment of a pod: `metadata` and `spec`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,8 +61,8 @@ impl PodConfig {
     }
 
     /// Lays the fragment over a pod, which has `metadata` and `spec`. A container without a name,
-    /// or called `ray-node`, is the pod's `task`; `docker`, or `dind`, is its daemon, wherever the
-    /// pod has it; `runtimeClassName: ''` is no class.
+    /// or called `ray-node`, is the pod's `task`; `docker`, or `dind`, is its daemon, and `buildkit` its
+    /// builder, wherever the pod has it; `runtimeClassName: ''` is no class.
     pub fn apply(&self, pod: Json) -> Json {
         let Some(fragment) = &self.fragment else {
             return pod;
@@ -91,34 +89,37 @@ fn aim(spec: &mut Node, pod_spec: &Json) {
         }
     }
     let lists = ["containers", "initContainers"];
-    let Some(list) = lists.into_iter().find(|list| has_docker(&pod_spec[list])) else {
-        return;
-    };
-    let mut daemons = Vec::new();
-    for list in lists {
-        daemons.extend(take_daemons(spec, list));
+    for names in SIDECARS {
+        let has_it = |list: &&str| has_container(&pod_spec[*list], names[0]);
+        let Some(list) = lists.into_iter().find(has_it) else {
+            continue;
+        };
+        let mut meant = Vec::new();
+        for list in lists {
+            meant.extend(take(spec, list, names));
+        }
+        append(spec, list, meant);
     }
-    append(spec, list, daemons);
 }
 
-/// Takes what means the daemon out of a list.
-fn take_daemons(spec: &mut Node, list: &str) -> Vec<Node> {
-    let is_daemon = |item: &mut Node| name(item).is_some_and(|name| [DOCKER, DIND].contains(&name));
+/// Takes the containers with one of these names out of a list; they have the first name then.
+fn take(spec: &mut Node, list: &str, names: &[&str]) -> Vec<Node> {
+    let is_meant = |item: &mut Node| name(item).is_some_and(|name| names.contains(&name));
     let Some(present) = field_mut(spec, list) else {
         return Vec::new();
     };
     let Value::Sequence(items) = &mut present.value else {
         return Vec::new();
     };
-    let mut daemons: Vec<Node> = items.extract_if(.., is_daemon).collect();
+    let mut meant: Vec<Node> = items.extract_if(.., is_meant).collect();
     // An empty list would be one more in the pod; an empty one of the user's own stays.
-    if items.is_empty() && !daemons.is_empty() {
+    if items.is_empty() && !meant.is_empty() {
         remove(spec, list);
     }
-    for container in &mut daemons {
-        rename(container, DOCKER);
+    for container in &mut meant {
+        rename(container, names[0]);
     }
-    daemons
+    meant
 }
 
 fn remove(spec: &mut Node, list: &str) {
@@ -127,9 +128,9 @@ fn remove(spec: &mut Node, list: &str) {
     }
 }
 
-fn has_docker(containers: &Json) -> bool {
+fn has_container(containers: &Json, name: &str) -> bool {
     let mut containers = containers.as_array().into_iter().flatten();
-    containers.any(|container| container["name"] == DOCKER)
+    containers.any(|container| container["name"] == name)
 }
 
 fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {

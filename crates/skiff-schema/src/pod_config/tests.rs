@@ -147,6 +147,20 @@ fn the_docker_daemon_is_found_wherever_the_pod_has_it() {
 }
 
 #[test]
+fn the_builder_is_found_wherever_the_pod_has_it() {
+    let mut pod = pod();
+    pod["spec"]["initContainers"][0]["name"] = json!("buildkit");
+    let fragment = tree("spec: {containers: [{name: buildkit, imagePullPolicy: Never}]}");
+    let found = PodConfig::new(fragment).apply(pod);
+    let builder = &found["spec"]["initContainers"][0];
+    assert_eq!(builder["imagePullPolicy"], "Never");
+    assert_eq!(
+        found["spec"]["containers"].as_array().map(Vec::len),
+        Some(1)
+    );
+}
+
+#[test]
 fn an_empty_runtime_class_is_none() {
     let mut with_class = pod();
     with_class["spec"]["runtimeClassName"] = json!("nvidia");
