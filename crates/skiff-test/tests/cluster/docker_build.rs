@@ -192,11 +192,15 @@ async fn a_builder_that_dies_fails_the_job_with_its_cause_and_comes_back() {
             return;
         }
         task(namespace, "");
-        // Steps share the builder's processes here, so one can end it.
-        let kill = "printf 'FROM scratch\\nCOPY busybox /bin/busybox\\nRUN [\"/bin/busybox\", \"killall\", \"-9\", \
-                    \"buildkitd\"]\\n' > kills && docker buildx build --progress plain -f kills . ; \
-                    while [ -S /skiff/docker/buildkitd.sock ]; do sleep 0.1; done; exit 7";
-        let failed = launched(namespace, kill).await;
+        let launch = ["launch", "-y", "-c", "b", "task.yaml"];
+        skiff(namespace).run(&launch).await.code(0);
+        let staying =
+            "echo begun; while [ -S /skiff/docker/buildkitd.sock ]; do sleep 0.1; done; exit 7";
+        let mut running = skiff(namespace).start(&["exec", "b", staying]);
+        running.stdout_has("begun").await;
+        let kill = "kill -9 $(grep -lx buildkitd /proc/[0-9]*/comm | cut -d/ -f3)";
+        namespace.inside_of("b", "buildkit", kill).await;
+        let failed = running.end().await;
         failed.says("the builder died while the job ran: BuildKit ended");
         let again = skiff(namespace)
             .run(&["exec", "b", "cd ~/sky_workdir; docker buildx build -q ."])
