@@ -27,6 +27,10 @@ pub(crate) const CONTAINERS: &[&str] = &[
 
 /// How long a pod may be unschedulable, where the configuration does not say.
 const SCHEDULING: Duration = Duration::from_secs(10);
+/// How long the pod's volumes may take to be made, where the configuration does not say.
+const BINDING: Duration = Duration::from_mins(3);
+/// What the scheduler says as long as they are being made.
+const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// How much longer once the cluster has said that it adds a node.
 const SCALE_UP: Duration = Duration::from_mins(15);
 /// How long nothing may change before waiting is given up; pulling an image is exempt.
@@ -173,8 +177,8 @@ pub(crate) async fn wait_running(
 /// What is known while a pod is waited for.
 struct Wait {
     pod: String,
-    /// How long it may be unschedulable; None is for ever.
-    scheduling: Option<Duration>,
+    /// How long it may be unschedulable; None is what fits the cause.
+    patience: Option<ProvisionTimeout>,
     /// Whether what it is stuck on is that no node takes it.
     unschedulable: bool,
     /// The uid of the pod, once it has been seen: a watch may start before the pod's creation is known to it.
@@ -188,14 +192,9 @@ struct Wait {
 
 impl Wait {
     fn new(pod: &str, patience: Option<ProvisionTimeout>) -> Self {
-        let scheduling = match patience {
-            None => Some(SCHEDULING),
-            Some(ProvisionTimeout::After(time)) => Some(time),
-            Some(ProvisionTimeout::Forever) => None,
-        };
         Self {
             pod: pod.to_owned(),
-            scheduling,
+            patience,
             seen: None,
             unschedulable: false,
             stuck: None,
@@ -255,6 +254,16 @@ impl Wait {
             .is_some_and(|(diagnosis, _)| diagnosis.cause.contains("cannot be pulled"))
     }
 
+    /// How long it may be unschedulable for this cause; None is for ever.
+    fn scheduling(&self, cause: &str) -> Option<Duration> {
+        match self.patience {
+            None if cause.contains(UNBOUND) => Some(BINDING),
+            None => Some(SCHEDULING),
+            Some(ProvisionTimeout::After(time)) => Some(time),
+            Some(ProvisionTimeout::Forever) => None,
+        }
+    }
+
     fn stick(&mut self, diagnosis: Diagnosis, grace: Option<Duration>, reporter: &dyn Reporter) {
         self.unschedulable = grace.is_none();
         let before = self
@@ -270,7 +279,8 @@ impl Wait {
             }
             None => {
                 self.say(diagnosis.cause.clone(), reporter);
-                let until = grace.or(self.scheduling).map(|time| Instant::now() + time);
+                let borne = grace.or_else(|| self.scheduling(&diagnosis.cause));
+                let until = borne.map(|time| Instant::now() + time);
                 (diagnosis, until)
             }
         });

@@ -14,7 +14,7 @@ use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::patience::{READ, WRITE, within};
+use crate::patience::{READ, WRITE, asked, within};
 use crate::{ApiError, Cluster};
 
 /// What Skiff asks of a kind of object.
@@ -69,14 +69,16 @@ impl Cluster {
 
     /// The object, or None where there is none.
     pub async fn get<K: Kind>(&self, name: &str) -> Result<Option<K>, ApiError> {
-        within(READ, self.api().get_opt(name))
+        let api = self.api();
+        asked(|| api.get_opt(name))
             .await
             .map_err(|error| self.failed("get", self.object::<K>(name), &error))
     }
 
     /// Whether there is such an object, without reading what it holds.
     pub async fn exists<K: Kind>(&self, name: &str) -> Result<bool, ApiError> {
-        match within(READ, self.api::<K>().get_metadata_opt(name)).await {
+        let api = self.api::<K>();
+        match asked(|| api.get_metadata_opt(name)).await {
             Ok(metadata) => Ok(metadata.is_some()),
             Err(error) => Err(self.failed("get", self.object::<K>(name), &error)),
         }
@@ -85,7 +87,8 @@ impl Cluster {
     /// Every object that a label selector matches.
     pub async fn list<K: Kind>(&self, labels: &str) -> Result<Vec<K>, ApiError> {
         let params = ListParams::default().labels(labels);
-        match within(READ, self.api().list(&params)).await {
+        let api = self.api();
+        match asked(|| api.list(&params)).await {
             Ok(list) => Ok(list.items),
             Err(error) => Err(self.failed(
                 "list",
@@ -102,7 +105,8 @@ impl Cluster {
         fields: &str,
     ) -> Result<Vec<K>, ApiError> {
         let params = ListParams::default().labels(labels).fields(fields);
-        match within(READ, self.api().list(&params)).await {
+        let api = self.api();
+        match asked(|| api.list(&params)).await {
             Ok(list) => Ok(list.items),
             Err(error) => Err(self.failed(
                 "list",
@@ -115,7 +119,8 @@ impl Cluster {
     /// What a label selector matches, by name and labels only.
     pub async fn list_metadata<K: Kind>(&self, labels: &str) -> Result<Vec<ObjectMeta>, ApiError> {
         let params = ListParams::default().labels(labels);
-        match within(READ, self.api::<K>().list_metadata(&params)).await {
+        let api = self.api::<K>();
+        match asked(|| api.list_metadata(&params)).await {
             Ok(list) => Ok(list
                 .items
                 .into_iter()

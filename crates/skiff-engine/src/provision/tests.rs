@@ -41,8 +41,12 @@ fn pod(status: &Value) -> PodUpdate {
 }
 
 fn unschedulable() -> PodUpdate {
+    unscheduled("0/1 nodes are available: 1 Insufficient cpu.")
+}
+
+fn unscheduled(why: &str) -> PodUpdate {
     pod(&json!({ "phase": "Pending", "conditions": [{
-        "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu.",
+        "type": "PodScheduled", "status": "False", "message": why,
     }] }))
 }
 
@@ -91,6 +95,15 @@ async fn a_pod_that_no_node_takes_is_borne_for_the_time_that_was_set() {
         };
         assert!(diagnosis.cause.contains("Insufficient cpu"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_volumes_are_being_made_is_borne_for_longer() {
+    let said = Said::default();
+    let mut wait = Wait::new("c-head", None);
+    let why = "0/2 nodes are available: 2 pod has unbound immediate PersistentVolumeClaims.";
+    wait.update(unscheduled(why), &said).expect("it is borne");
+    assert_eq!(left(&wait), BINDING);
 }
 
 #[tokio::test(start_paused = true)]
