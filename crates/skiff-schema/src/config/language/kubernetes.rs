@@ -170,7 +170,7 @@ pub(super) const PROVISION_TIMEOUT: Field = Field::new(
     },
     "Seconds that pods may wait for a node; a negative number waits for ever",
 )
-.default("10, and 15 minutes where an autoscaler adds a node")
+.default("10, 3 minutes while volumes are being made, and 15 where an autoscaler adds a node")
 .example("provision_timeout: 600");
 
 pub(super) const POD_CONFIG: Field = Field::new(
