@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use skiff_proto::{StageEnd, StageOrder};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::environment::Surroundings;
 use crate::memory_sampler::MemorySampler;
@@ -22,7 +22,7 @@ mod script;
 mod witness;
 
 use count::Count;
-use process::Process;
+use process::{Process, StartError};
 use witness::Witness;
 
 /// How long stages that were told to end may take, at most.
@@ -147,6 +147,17 @@ pub(crate) struct Stages {
     leaving: Arc<watch::Sender<Option<String>>>,
 }
 
+/// How often a process is tried to start that the kernel refuses for want of processes, and the time between.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Says that a stage could not start.
+fn refuse(driver: &Driver, error: &StartError) {
+    let cause = error.to_string();
+    // There is room: nothing was sent before.
+    let _ = driver.events.try_send(StageEvent::NotStarted { cause });
+}
+
 impl Stages {
     /// What runs stages in these surroundings.
     pub(crate) fn new(surroundings: Surroundings, reaper: Reaper) -> Self {
@@ -166,13 +177,38 @@ impl Stages {
         let witness = Witness::new(self.memory.as_ref(), &self.surroundings);
         match Process::start(order, self) {
             Ok(process) => drop(tokio::spawn(process.run(driver, witness))),
-            Err(error) => {
-                let cause = error.to_string();
-                // There is room: nothing was sent before.
-                let _ = driver.events.try_send(StageEvent::NotStarted { cause });
+            Err(error) if error.is_for_want_of_processes() => {
+                let (stages, order) = (self.clone(), order.clone());
+                let active = self.active.add();
+                drop(tokio::spawn(async move {
+                    let started = stages.start_later(&order, error).await;
+                    drop(active);
+                    match started {
+                        Ok(process) => process.run(driver, witness).await,
+                        Err(error) => refuse(&driver, &error),
+                    }
+                }));
             }
+            Err(error) => refuse(&driver, &error),
         }
         stage
+    }
+
+    /// Starts a stage whose process the kernel has refused for want of processes: those of a job that was ended count until
+    /// they are gone.
+    async fn start_later(
+        &self,
+        order: &StageOrder,
+        mut refused: StartError,
+    ) -> Result<Process, StartError> {
+        for _ in 0..TRIES {
+            sleep(PAUSE).await;
+            match Process::start(order, self) {
+                Err(error) if error.is_for_want_of_processes() => refused = error,
+                other => return other,
+            }
+        }
+        Err(refused)
     }
 
     /// Waits until those have ended that nobody controls any more: what they held is free then.

@@ -50,6 +50,13 @@ pub(super) enum StartError {
     Spawn(io::Error),
 }
 
+impl StartError {
+    /// Whether the pod has as many processes as it may.
+    pub(super) fn is_for_want_of_processes(&self) -> bool {
+        matches!(self, Self::Spawn(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
 /// A process that runs, leader of its own session and group.
 #[derive(Debug)]
 pub(super) struct Process {
