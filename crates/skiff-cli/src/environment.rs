@@ -69,6 +69,11 @@ impl Environment {
         }
     }
 
+    /// Where commands take turns.
+    pub(crate) fn turns(&self) -> PathBuf {
+        self.skiff_home.join("turns")
+    }
+
     /// What syncs need of this machine.
     pub(crate) fn machine(&self) -> Machine {
         Machine {

@@ -47,7 +47,10 @@ impl Setup {
         context: Option<&str>,
     ) -> Result<(Cluster, Config), CommandError> {
         let (selection, config) = self.select(context, &[])?;
-        Ok((self.remember(Cluster::connect(&selection).await?), config))
+        Ok((
+            self.remember(Cluster::connect(&selection, self.environment.turns()).await?),
+            config,
+        ))
     }
 
     /// The same for a task: with `--config` on top of the configuration, and only where that lets tasks run.
@@ -60,7 +63,10 @@ impl Setup {
         if let Some(name) = Cluster::context_name(&selection) {
             check_allowed(&name, &config)?;
         }
-        Ok((self.remember(Cluster::connect(&selection).await?), config))
+        Ok((
+            self.remember(Cluster::connect(&selection, self.environment.turns()).await?),
+            config,
+        ))
     }
 
     fn remember(&self, cluster: Cluster) -> Cluster {

@@ -13,8 +13,8 @@ use skiff_wire::{Call, Patience, Session, SessionError};
 pub(crate) const CONTAINER: &str = "task";
 /// The agent's own client end in the pod.
 const CONNECT: &[&str] = &["/skiff/bin/task", "connect"];
-/// Time for the stream to be opened and greeted, at the first try.
-pub(crate) const GREETING: Duration = Duration::from_secs(30);
+/// Time for the stream to be opened and greeted.
+const GREETING: Duration = Duration::from_secs(30);
 
 /// Why the agent could not be spoken to.
 #[derive(Debug, Error)]
@@ -141,8 +141,9 @@ impl Connection {
         cluster: &Cluster,
         pod: &str,
     ) -> Result<Self, AgentError> {
+        let turn = cluster.turn(pod).await;
         let attempt = async {
-            let stream = cluster.exec(pod, CONTAINER, CONNECT).await?;
+            let stream = cluster.exec(turn, pod, CONTAINER, CONNECT).await?;
             let session = Session::open(stream.stdin, stream.stdout, Patience::CLIENT).await;
             match session {
                 Ok(session) => Ok(Self {

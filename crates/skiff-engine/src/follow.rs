@@ -9,7 +9,7 @@ use skiff_proto::{FaultKind, Frame, JobId, JobRecord, LogPart, LogSource, Reques
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-use crate::connect::{AgentError, Connection, GREETING};
+use crate::connect::{AgentError, Connection};
 use crate::provision::CONTAINERS;
 use crate::{Event, Interrupt, Reporter};
 use skiff_wire::SessionError;
@@ -20,8 +20,6 @@ const GIVE_UP: Duration = Duration::from_mins(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest that the agent may take to answer.
-const LONGEST_PATIENCE: Duration = Duration::from_mins(2);
 /// Events that tell why a pod had to go.
 pub(crate) const ENDS: &[&str] = &[
     "Evicted",
@@ -292,9 +290,6 @@ pub(crate) struct Retries<'a> {
     pod: &'a str,
     since: Option<Instant>,
     pause: Duration,
-    /// How long the agent may take to answer. Twice as long each time that it has not: on a node that is
-    /// busy with many streams, tries that are all given up after the same time would only add to the load.
-    patience: Duration,
     /// Whether the API server has ever answered: one that never did is not waited for.
     answered: bool,
 }
@@ -306,7 +301,6 @@ impl<'a> Retries<'a> {
             pod,
             since: None,
             pause: FIRST_PAUSE,
-            patience: GREETING,
             answered: false,
         }
     }
@@ -319,7 +313,7 @@ impl<'a> Retries<'a> {
 
     /// A new connection.
     pub(crate) async fn open(&self) -> Result<Connection, AgentError> {
-        Connection::open_within(self.patience, self.cluster, self.pod).await
+        Connection::open(self.cluster, self.pod).await
     }
 
     /// What went before does not count any more.
@@ -350,9 +344,6 @@ impl<'a> Retries<'a> {
                 pod: self.pod.to_owned(),
                 source: Box::new(error),
             });
-        }
-        if matches!(error, AgentError::Silent { .. }) {
-            self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
         }
         reporter.event(Event::Reconnecting {
             reason: error_text(&error),

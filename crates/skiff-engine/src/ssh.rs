@@ -154,10 +154,7 @@ pub async fn ssh_bridge(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
 ) -> Result<(), SshError> {
-    let opening = timeout(OPEN_TIMEOUT, open(cluster, pod)).await;
-    let stream = opening.map_err(|_| SshError::Late {
-        pod: pod.to_owned(),
-    })??;
+    let stream = open(cluster, pod).await?;
     let upward = copy(input, stream.stdin);
     let downward = copy(stream.stdout, output);
     tokio::pin!(upward, downward);
@@ -174,10 +171,15 @@ pub async fn ssh_bridge(
     }
 }
 
-async fn open(cluster: &Cluster, pod: &str) -> Result<ExecStream, ApiError> {
+async fn open(cluster: &Cluster, pod: &str) -> Result<ExecStream, SshError> {
     let started = Instant::now();
     loop {
-        match cluster.exec(pod, CONTAINER, BRIDGE).await {
+        let turn = cluster.turn(pod).await;
+        let opening = timeout(OPEN_TIMEOUT, cluster.exec(turn, pod, CONTAINER, BRIDGE)).await;
+        let opened = opening.map_err(|_| SshError::Late {
+            pod: pod.to_owned(),
+        })?;
+        match opened {
             Err(error)
                 if error.is_transient()
                     && !error.is_unreachable()
@@ -185,7 +187,7 @@ async fn open(cluster: &Cluster, pod: &str) -> Result<ExecStream, ApiError> {
             {
                 sleep(PAUSE).await;
             }
-            result => return result,
+            result => return Ok(result?),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which cluster: a context of the user's kubeconfig, and the connection to it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Client;
@@ -28,6 +29,8 @@ pub struct Cluster {
     /// The API server's URL, for messages.
     pub server: String,
     pub(crate) client: Client,
+    /// Files for turns at containers.
+    pub(crate) turns: PathBuf,
 }
 
 /// Why no cluster could be chosen. Nothing has been sent yet.
@@ -111,8 +114,9 @@ impl Cluster {
             .or_else(|| Kubeconfig::read().ok()?.current_context)
     }
 
-    /// Opens no connection yet: the first request does.
-    pub async fn connect(selection: &Selection) -> Result<Self, ContextError> {
+    /// Opens no connection yet: the first request does. Commands on this machine take turns at a container through
+    /// files in the folder `turns`.
+    pub async fn connect(selection: &Selection, turns: PathBuf) -> Result<Self, ContextError> {
         let (name, mut config) = load(selection).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         let namespace = selection
@@ -133,6 +137,7 @@ impl Cluster {
             namespace,
             server,
             client,
+            turns,
         })
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::{ApiError, Cluster};
+use crate::{ApiError, Cluster, Turn};
 
 /// Bytes that may wait in each direction: enough for a few of the largest frames on the way.
 const PIPE: usize = 256 << 10;
@@ -83,9 +83,10 @@ impl ExecEnd {
 }
 
 impl Cluster {
-    /// Runs a command in a container.
+    /// Runs a command in a container. The turn at its pod ends when the command is seen to have begun.
     pub async fn exec(
         &self,
+        turn: Turn,
         pod: &str,
         container: &str,
         command: &[&str],
@@ -110,7 +111,7 @@ impl Cluster {
         let (stdout, output) = duplex(PIPE);
         let (stderr, errors) = duplex(PIPE);
         // Whichever way it ends: its ends of the pipes are dropped then, which ends ours.
-        let moving = tokio::spawn(carry(connection, input, output, errors));
+        let moving = tokio::spawn(carry(connection, turn, input, output, errors));
         Ok(ExecStream {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -125,6 +126,7 @@ impl Cluster {
 /// Moves bytes both ways until the stream ends; gives the API server's words about that.
 async fn carry(
     connection: Connection,
+    turn: Turn,
     input: DuplexStream,
     output: DuplexStream,
     errors: DuplexStream,
@@ -132,7 +134,7 @@ async fn carry(
     let can_close_streams = connection.supports_stream_close();
     let (sender, receiver) = connection.into_stream().split();
     tokio::select! {
-        end = receive(receiver, output, errors) => end,
+        end = receive(receiver, turn, output, errors) => end,
         // Where nothing can be sent any more, the receiver meets the end.
         never = async { send(sender, input, can_close_streams).await; pending::<Infallible>().await } => match never {},
     }
@@ -170,13 +172,19 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(
 
 async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     mut receiver: SplitStream<WebSocketStream<S>>,
+    turn: Turn,
     mut output: DuplexStream,
     mut errors: DuplexStream,
 ) -> Option<String> {
+    let mut turn = Some(turn);
     while let Some(Ok(message)) = receiver.next().await {
         let Message::Binary(bytes) = message else {
             continue;
         };
+        // An empty message comes before the command is started.
+        if bytes.len() > 1 {
+            drop(turn.take());
+        }
         // Whoever does not read one of the streams may still want the other.
         match bytes.split_first() {
             Some((&STDOUT, bytes)) => drop(output.write_all(bytes).await),

@@ -13,6 +13,7 @@ mod patience;
 mod pod_state;
 mod runtime_class;
 mod storage;
+mod turn;
 mod watch;
 
 pub use context::{Cluster, ContextError, Selection};
@@ -22,4 +23,5 @@ pub use exec::{ExecEnd, ExecStream};
 pub use facts::{quantity_bytes, quantity_thousandths};
 pub use objects::Kind;
 pub use pod_state::{PodState, Waiting, last_restart, observe};
+pub use turn::Turn;
 pub use watch::{PodNews, PodUpdate};

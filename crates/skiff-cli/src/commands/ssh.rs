@@ -85,7 +85,7 @@ async fn bridge(
         context: setup.context.clone(),
         namespace,
     };
-    let cluster = Cluster::connect(&selection).await?;
+    let cluster = Cluster::connect(&selection, setup.environment.turns()).await?;
     let bridge = ssh_bridge(&cluster, pod, tokio::io::stdin(), tokio::io::stdout());
     match setup.interrupt.unless(Box::pin(bridge)).await {
         Some(result) => Ok(result.map(|()| ExitStatus::Success)?),
