@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode};
 
 use skiff_proto::paths;
 use thiserror::Error;
@@ -19,7 +19,7 @@ use crate::sidecar::daemon_log::Log;
 use crate::sidecar::data_lock::{DataLock, LockError};
 use crate::sidecar::settings::{self, SettingsError};
 use crate::wish::Ending;
-use crate::{report, with_causes};
+use crate::{OWN, report, start_beside};
 
 pub(crate) mod buildx;
 mod configuration;
@@ -84,29 +84,20 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Build
     state.tell(layout);
     let result = prepare(&mut state, layout)
         .and_then(|prepared| supervise::supervise(prepared, &mut state, layout, until_marker));
-    match &result {
-        Ok(Ending::Left) => state.phase = Phase::Ended,
-        Ok(Ending::Stopped) => {
-            let cause = "its container was told to stop".to_owned();
-            (state.phase, state.cause) = (Phase::Ended, Some(cause));
-        }
-        Ok(Ending::Died(code)) => {
-            let found = known::explain(&log_tail(layout));
-            let ended = format!("BuildKit ended with code {code}");
-            let cause = found.map_or_else(|| ended.clone(), |found| format!("{ended}: {found}"));
-            // One that has never answered will not do so at its next start either.
-            let has_worked = state.phase == Phase::Started;
-            let phase = if has_worked {
-                Phase::Died
-            } else {
-                Phase::Unusable
-            };
-            (state.phase, state.cause) = (phase, Some(cause));
-        }
-        Err(error) => {
-            (state.phase, state.cause) = (Phase::Unusable, Some(with_causes(error)));
-        }
+    if let Ok(Ending::Died(code)) = &result {
+        let found = known::explain(&log_tail(layout));
+        let ended = format!("BuildKit ended with code {code}");
+        let cause = found.map_or_else(|| ended.clone(), |found| format!("{ended}: {found}"));
+        // One that has never answered will not do so at its next start either.
+        let has_worked = state.phase == Phase::Started;
+        let phase = if has_worked {
+            Phase::Died
+        } else {
+            Phase::Unusable
+        };
+        (state.phase, state.cause) = (phase, Some(cause));
     }
+    state.close(&result);
     state.tell(layout);
     let ending = result?;
     if matches!(ending, Ending::Died(_)) {
@@ -151,14 +142,7 @@ fn prepare(state: &mut DockerReport, layout: &Layout) -> Result<Prepared, Builde
 
 /// Starts to copy the builder's client to the task, while the builder starts.
 fn lend_client(layout: &Layout) -> Result<Child, BuilderError> {
-    let own = Path::new("/proc/self/exe");
-    Command::new(own)
-        .arg("--root")
-        .arg(layout.root())
-        .arg("lend")
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(|error| BuilderError::Start(own.to_owned(), error))
+    start_beside(layout, "lend").map_err(|error| BuilderError::Start(OWN.into(), error))
 }
 
 /// A folder for nobody else, without what an earlier start has left in it.

@@ -1,13 +1,6 @@
 //! What known lines of the Docker daemon mean, and what to do about them.
 
-/// What a line means.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    /// Pieces that the line has, all of them.
-    pieces: &'static [&'static str],
-    /// Why and what to do: a lower-case fragment.
-    pub(crate) meaning: &'static str,
-}
+use crate::known::{self, Known};
 
 /// The first that fits counts.
 const KNOWN: &[Known] = &[
@@ -84,11 +77,8 @@ pub(crate) fn explain(text: &str) -> Option<&'static Known> {
             .iter()
             .any(|level| line.contains(level))
     };
-    text.lines().rev().filter(is_fault).find_map(|line| {
-        KNOWN
-            .iter()
-            .find(|known| known.pieces.iter().all(|piece| line.contains(piece)))
-    })
+    let mut lines = text.lines().rev().filter(is_fault);
+    lines.find_map(|line| known::find(KNOWN, line))
 }
 
 #[cfg(test)]

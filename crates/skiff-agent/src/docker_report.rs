@@ -11,7 +11,8 @@ use skiff_proto::{DiskUse, DockerFacts, paths};
 use crate::cgroup::size;
 use crate::docker_causes::explain;
 use crate::layout::Layout;
-use crate::report;
+use crate::wish::Ending;
+use crate::{report, with_causes};
 
 /// How much of the end of the daemon's log is looked at.
 const TAIL: u64 = 16 << 10;
@@ -107,6 +108,19 @@ impl DockerReport {
             notice: self.notice,
             disk: self.disk,
         }
+    }
+
+    /// Takes in how the wrapper came to its end. Why what it wrapped died, it has said where it is known.
+    pub(crate) fn close<E: std::error::Error + 'static>(&mut self, result: &Result<Ending, E>) {
+        (self.phase, self.cause) = match result {
+            Ok(Ending::Left) => (Phase::Ended, self.cause.take()),
+            Ok(Ending::Stopped) => (
+                Phase::Ended,
+                Some("its container was told to stop".to_owned()),
+            ),
+            Ok(Ending::Died(_)) => return,
+            Err(error) => (Phase::Unusable, Some(with_causes(error))),
+        };
     }
 
     /// Replaces the report; one that cannot be written is said where the kubelet keeps it.

@@ -26,6 +26,7 @@ mod hooks;
 mod idle;
 mod job_log;
 mod keeper;
+mod known;
 mod launcher;
 mod layout;
 mod link;
@@ -53,10 +54,12 @@ mod watch_dir;
 mod wish;
 mod worker;
 
+use std::io;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use arguments::{Arguments, Role};
+use layout::Layout;
 use skiff_proto::paths;
 
 fn main() -> ExitCode {
@@ -110,6 +113,16 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "standard error is the container's log")]
 pub(crate) fn report(line: &str) {
     eprintln!("{line}");
+}
+
+/// The agent's own executable.
+pub(crate) const OWN: &str = "/proc/self/exe";
+
+/// Starts the agent in another role beside this one.
+pub(crate) fn start_beside(layout: &Layout, role: &str) -> io::Result<Child> {
+    let mut command = Command::new(OWN);
+    command.arg("--root").arg(layout.root()).arg(role);
+    command.stdin(Stdio::null()).spawn()
 }
 
 /// An error on one line with all causes.

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode};
 
 use skiff_proto::paths;
 use thiserror::Error;
@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::docker_report::{DockerReport, Phase, log_tail};
 use crate::layout::Layout;
 use crate::wish::Ending;
-use crate::{report, with_causes};
+use crate::{OWN, report, start_beside};
 
 mod address_pool;
 mod cgroup_tree;
@@ -96,18 +96,7 @@ pub(crate) fn run(layout: &Layout, until_marker: bool) -> Result<ExitCode, Sidec
     state.tell(layout);
     let result = prepare(&mut state, layout)
         .and_then(|prepared| supervise::supervise(prepared, &mut state, layout, until_marker));
-    match &result {
-        Ok(Ending::Left) => state.phase = Phase::Ended,
-        Ok(Ending::Stopped) => {
-            (state.phase, state.cause) =
-                (Phase::Ended, Some("its container was told to stop".into()));
-        }
-        // Told as soon as it was known.
-        Ok(Ending::Died(_)) => {}
-        Err(error) => {
-            (state.phase, state.cause) = (Phase::Unusable, Some(with_causes(error)));
-        }
-    }
+    state.close(&result);
     state.tell(layout);
     let ending = result?;
     if let Ending::Died(code) = ending {
@@ -178,16 +167,8 @@ fn copy_tools(layout: &Layout) -> Result<Option<Child>, SidecarError> {
     if layout.at(paths::TOOLS_BIN).join("docker").exists() {
         return Ok(None);
     }
-    let own = Path::new("/proc/self/exe");
-    let mut command = Command::new(own);
-    command
-        .arg("--root")
-        .arg(layout.root())
-        .arg("tools")
-        .stdin(Stdio::null());
-    let child = command
-        .spawn()
-        .map_err(|error| SidecarError::Daemon(own.to_owned(), error))?;
+    let child =
+        start_beside(layout, "tools").map_err(|error| SidecarError::Daemon(OWN.into(), error))?;
     Ok(Some(child))
 }
 

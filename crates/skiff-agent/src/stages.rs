@@ -147,7 +147,8 @@ pub(crate) struct Stages {
     leaving: Arc<watch::Sender<Option<String>>>,
 }
 
-/// How often a process is tried to start that the kernel refuses for want of processes, and the time between.
+/// How often a process is tried to start that the kernel refuses for want of processes, and the time between: nobody
+/// tells when a control group has room again.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(200);
 

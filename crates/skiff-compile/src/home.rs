@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource,
-    PodSpec, Volume, VolumeMount, VolumeResourceRequirements,
+    Container, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodSpec, Volume,
+    VolumeMount,
 };
 use skiff_proto::paths;
 use skiff_schema::HomeVolume;
 
 use crate::container::{self, mount};
-use crate::{ClusterName, Input, labels, metadata, quantity};
+use crate::{ClusterName, Input, claim, labels, quantity};
 
 /// Name of the volume in the pods.
 const VOLUME: &str = "home";
@@ -44,35 +44,19 @@ pub(crate) fn size(input: &Input<'_>) -> Option<String> {
 /// What the claims of all nodes have in common.
 pub(crate) fn claims(input: &Input<'_>, cluster: &ClusterName) -> Option<PersistentVolumeClaim> {
     let home = input.config.home_volume.as_ref()?;
-    let requests = BTreeMap::from([("storage".to_owned(), quantity::memory(home.bytes))]);
-    Some(PersistentVolumeClaim {
-        metadata: metadata::of(input, cluster, String::new()),
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some(requests),
-                ..VolumeResourceRequirements::default()
-            }),
-            storage_class_name: home.storage_class.clone(),
-            ..PersistentVolumeClaimSpec::default()
-        }),
-        ..PersistentVolumeClaim::default()
-    })
+    let mut claim = claim::of_nodes(input, cluster, home.bytes);
+    let spec = claim.spec.get_or_insert_default();
+    spec.storage_class_name.clone_from(&home.storage_class);
+    Some(claim)
 }
 
 /// The claim of a rank.
 pub(crate) fn of_rank(
     cluster: &ClusterName,
-    mut claim: PersistentVolumeClaim,
+    claim: PersistentVolumeClaim,
     rank: u32,
 ) -> PersistentVolumeClaim {
-    claim.metadata.name = Some(cluster.home(rank));
-    claim
-        .metadata
-        .labels
-        .get_or_insert_default()
-        .extend(metadata::rank_labels(rank));
-    claim
+    claim::of_rank(claim, cluster.home(rank), rank)
 }
 
 /// Puts the home into a pod that is being built, before the user's own changes.

@@ -4,6 +4,7 @@
 //! clock or the network; facts and identities come as arguments.
 
 mod agent;
+mod claim;
 mod container;
 mod docker;
 mod error;

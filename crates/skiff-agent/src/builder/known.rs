@@ -1,10 +1,6 @@
 //! Messages of `RootlessKit`, `BuildKit` and its runtime that mean something else than they say, with cause and fix.
 
-/// What must all be in the text, and what it means.
-struct Known {
-    signs: &'static [&'static str],
-    meaning: &'static str,
-}
+use crate::known::{self, Known};
 
 const APP_ARMOR: &str = "AppArmor forbids its container mounts, although the pod asks for no profile; exempt the \
                          container `buildkit` from the policy that sets one";
@@ -19,91 +15,90 @@ const NO_NAMESPACES: &str = "the node allows no user namespaces; its administrat
 /// The first that fits counts.
 const ALL: &[Known] = &[
     Known {
-        signs: &["failed to Lchown"],
+        pieces: &["failed to Lchown"],
         meaning: "the builder's data lies on a file system that does not keep the owners of files (NFS, SMB); it needs \
                   a volume on a local disk, or none",
     },
     Known {
-        signs: &["failed to share mount point: /", "permission denied"],
+        pieces: &["failed to share mount point: /", "permission denied"],
         meaning: APP_ARMOR,
     },
     Known {
-        signs: &["apparmor_restrict_unprivileged_userns"],
+        pieces: &["apparmor_restrict_unprivileged_userns"],
         meaning: UBUNTU,
     },
     Known {
-        signs: &["fork/exec /proc/self/exe: permission denied"],
+        pieces: &["fork/exec /proc/self/exe: permission denied"],
         meaning: UBUNTU,
     },
     Known {
-        signs: &["newuidmap", "Could not set caps"],
+        pieces: &["newuidmap", "Could not set caps"],
         meaning: NO_NEW_RIGHTS,
     },
     Known {
-        signs: &["newuidmap", "peration not permitted"],
+        pieces: &["newuidmap", "peration not permitted"],
         meaning: NO_NEW_RIGHTS,
     },
     Known {
-        signs: &["max_user_namespaces needs to be set to non-zero"],
+        pieces: &["max_user_namespaces needs to be set to non-zero"],
         meaning: NO_NAMESPACES,
     },
     Known {
-        signs: &["fork/exec /proc/self/exe: no space left on device"],
+        pieces: &["fork/exec /proc/self/exe: no space left on device"],
         meaning: NO_NAMESPACES,
     },
     Known {
-        signs: &["fork/exec /proc/self/exe: operation not permitted"],
+        pieces: &["fork/exec /proc/self/exe: operation not permitted"],
         meaning: "a profile of seccomp keeps user namespaces from its container, although the pod asks for none; exempt \
                   the container `buildkit` from the policy that sets one",
     },
     Known {
-        signs: &["mount proc", "peration not permitted"],
+        pieces: &["mount proc", "peration not permitted"],
         meaning: "the runtime hides parts of /proc, so build steps cannot have one of their own; launch again, so that \
                   the builder finds out anew what it may do",
     },
     Known {
-        signs: &["rbind ro", "peration not permitted"],
+        pieces: &["rbind ro", "peration not permitted"],
         meaning: "the builder's data lies on a volume of the image, which this node mounts without devices; it needs the \
                   volume that Skiff puts there",
     },
     Known {
-        signs: &["session key", "disk quota exceeded"],
+        pieces: &["session key", "disk quota exceeded"],
         meaning: "the node has no keys left for the builder's user; its administrator can raise them (`sysctl -w \
                   kernel.keys.maxkeys=2000`), and the pods that hold most of them are the oldest",
     },
     Known {
-        signs: &["mount_setattr", "nvalid argument"],
+        pieces: &["mount_setattr", "nvalid argument"],
         meaning: "a volume of the pod cannot show the pod's own users, as NFS cannot; `pod_config: {spec: {hostUsers: \
                   true}}` gives it the node's",
     },
     Known {
-        signs: &["overlay", "nvalid argument"],
+        pieces: &["overlay", "nvalid argument"],
         meaning: "the builder's data lies where layers cannot: it needs a volume on a local disk",
     },
     Known {
-        signs: &["o subuid ranges found"],
+        pieces: &["o subuid ranges found"],
         meaning: "/etc/subuid of the image has no entry for its user; take a rootless image of BuildKit as \
                   `kubernetes.images.buildkit`",
     },
     Known {
-        signs: &["buildkitd.lock"],
+        pieces: &["buildkitd.lock"],
         meaning: "another builder uses the same data; end that one, or take another volume",
     },
     Known {
-        signs: &["exit code: 137"],
+        pieces: &["exit code: 137"],
         meaning: "the kernel killed a build step for want of memory: raise the limit of the container `buildkit`, or \
                   build less at once",
     },
     Known {
-        signs: &["no space left on device"],
+        pieces: &["no space left on device"],
         meaning: "the disk of the builder's data is full; `docker buildx prune` makes room",
     },
 ];
 
 /// What a log tells, where it holds a message that is known.
 pub(super) fn explain(log: &str) -> Option<&'static str> {
-    let fits = |known: &&Known| known.signs.iter().all(|sign| log.contains(sign));
-    ALL.iter().find(fits).map(|known| known.meaning)
+    known::find(ALL, log).map(|known| known.meaning)
 }
 
 #[cfg(test)]

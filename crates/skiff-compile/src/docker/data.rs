@@ -1,11 +1,8 @@
 //! What the data of a daemon or a builder lies on: of the pod, a volume that outlives it, or a disk of the cluster's own.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimVolumeSource, PodSpec, Volume, VolumeDevice, VolumeMount,
-    VolumeResourceRequirements,
+    Container, EmptyDirVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource,
+    PodSpec, Volume, VolumeDevice, VolumeMount,
 };
 use skiff_proto::paths;
 use skiff_schema::{DockerMode, StorageKind};
@@ -13,7 +10,7 @@ use skiff_schema::{DockerMode, StorageKind};
 use crate::container::mount;
 use crate::facts::{DiskClassFacts, VolumeFacts};
 use crate::pod::empty_dir;
-use crate::{ClusterName, DockerError, Input, metadata, quantity};
+use crate::{ClusterName, DockerError, Input, claim, quantity};
 
 use super::fitness::makes_no_disks;
 
@@ -126,32 +123,18 @@ pub(super) fn check_disks(input: &Input<'_>) -> Result<(), DockerError> {
 pub(crate) fn disks(input: &Input<'_>, cluster: &ClusterName) -> Option<PersistentVolumeClaim> {
     let bytes = input.config.docker.storage.bytes;
     let bytes = bytes.filter(|_| has_disk(input))?;
-    let requests = BTreeMap::from([("storage".to_owned(), quantity::memory(bytes))]);
-    Some(PersistentVolumeClaim {
-        metadata: metadata::of(input, cluster, String::new()),
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some(requests),
-                ..VolumeResourceRequirements::default()
-            }),
-            volume_mode: Some("Block".to_owned()),
-            ..PersistentVolumeClaimSpec::default()
-        }),
-        ..PersistentVolumeClaim::default()
-    })
+    let mut claim = claim::of_nodes(input, cluster, bytes);
+    claim.spec.get_or_insert_default().volume_mode = Some("Block".to_owned());
+    Some(claim)
 }
 
 /// The claim of a rank's disk.
 pub(crate) fn disk_of_rank(
     cluster: &ClusterName,
-    mut claim: PersistentVolumeClaim,
+    claim: PersistentVolumeClaim,
     rank: u32,
 ) -> PersistentVolumeClaim {
-    claim.metadata.name = Some(cluster.docker_disk(rank));
-    let labels = claim.metadata.labels.get_or_insert_default();
-    labels.extend(metadata::rank_labels(rank));
-    claim
+    claim::of_rank(claim, cluster.docker_disk(rank), rank)
 }
 
 /// Names the claim of a pod's own rank.
