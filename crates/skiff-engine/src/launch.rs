@@ -20,6 +20,7 @@ mod prepare;
 
 pub use error::LaunchError;
 pub use facts::facts;
+pub(crate) use prepare::plan;
 pub use prepare::{Prepared, prepare};
 
 /// What the user wants launched.

@@ -46,14 +46,7 @@ async fn load(namespace: &Namespace, given: &str) -> Result<String> {
     if !file.is_file() {
         return Ok(given.to_owned());
     }
-    let name = namespace.kubernetes.local_name()?;
-    let load = ["local", "load", "--name", name, given];
-    namespace
-        .kubernetes
-        .administrator()
-        .run(&load)
-        .await
-        .code(0);
+    namespace.kubernetes.load(file).await?;
     tag(file)
 }
 

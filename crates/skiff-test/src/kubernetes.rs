@@ -117,6 +117,14 @@ impl Kubernetes {
             .with("KUBECONFIG", &self.kubeconfig_path)
     }
 
+    /// Brings the images of an archive to the local cluster.
+    pub async fn load(&self, archive: &Path) -> Result<()> {
+        let (name, archive) = (self.local_name()?, archive.to_string_lossy());
+        let words = ["local", "load", "--name", name, &archive];
+        self.administrator().run(&words).await.code(0);
+        Ok(())
+    }
+
     /// Starts whatever of the local cluster does not run.
     pub async fn bring_up(&self) -> Result<Finished> {
         let words = ["local", "up", "--name", self.local_name()?, "--no-egress"];

@@ -1,25 +1,13 @@
 //! `skiff check docker` against API servers that answer as they are told.
 
 use serde_json::{Value, json};
-use skiff_test::Finished;
-use skiff_test::fake_api::{Answer, FakeApi};
+use skiff_test::fake_api::Answer;
 
-use crate::sandbox::{Sandbox, assert_finished};
+use crate::sandbox::{against, assert_finished, list};
 
 const PODS: &str = "POST /api/v1/namespaces/team/pods";
 const REVIEWS: &str = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const NAMESPACE: &str = "GET /api/v1/namespaces/team";
-
-async fn against(answers: Vec<Answer>, command: &[&str]) -> Finished {
-    let api = FakeApi::start(answers).await.expect("a port is free");
-    let sandbox = Sandbox::new();
-    sandbox.kubeconfig("http", api.address);
-    sandbox.skiff().run(command).await
-}
-
-fn list(kind: &str, items: &[Value]) -> Value {
-    json!({ "kind": kind, "apiVersion": "v1", "metadata": {}, "items": items })
-}
 
 fn review(allowed: bool) -> Value {
     json!({ "metadata": {}, "spec": {}, "status": { "allowed": allowed } })
@@ -49,6 +37,10 @@ fn node(name: &str, system: &str, kernel: &str) -> Value {
             },
         },
     })
+}
+
+fn debian() -> Value {
+    node("a", "Debian GNU/Linux 12 (bookworm)", "6.1.0-28-amd64")
 }
 
 fn nodes(nodes: &[Value]) -> Answer {
@@ -128,11 +120,7 @@ async fn what_may_not_be_read_is_unknown_and_forbids_nothing() {
 async fn rights_that_are_missing_forbid_every_mode() {
     let answers = vec![
         version(),
-        nodes(&[node(
-            "a",
-            "Debian GNU/Linux 12 (bookworm)",
-            "6.1.0-28-amd64",
-        )]),
+        nodes(&[debian()]),
         Answer::object(REVIEWS, &review(false)),
         admitted(),
         namespace(&json!({})),
@@ -155,11 +143,7 @@ async fn a_policy_that_no_dry_run_reaches_is_unknown() {
     let words = "admission webhook \"policy.example\" does not support dry run";
     let answers = vec![
         version(),
-        nodes(&[node(
-            "a",
-            "Debian GNU/Linux 12 (bookworm)",
-            "6.1.0-28-amd64",
-        )]),
+        nodes(&[debian()]),
         Answer::object(REVIEWS, &review(true)),
         Answer::refusal(PODS, 400, "BadRequest", words),
         namespace(&json!({})),
@@ -187,11 +171,7 @@ async fn a_cache_on_storage_over_the_network_is_refused_before_anything_runs() {
     let claims = "GET /api/v1/namespaces/team/persistentvolumeclaims";
     let answers = vec![
         version(),
-        nodes(&[node(
-            "a",
-            "Debian GNU/Linux 12 (bookworm)",
-            "6.1.0-28-amd64",
-        )]),
+        nodes(&[debian()]),
         Answer::object(REVIEWS, &review(true)),
         admitted(),
         Answer::object(claims, &list("PersistentVolumeClaimList", &[claim])),

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use skiff_test::Program;
+use serde_json::{Value, json};
+use skiff_test::fake_api::{Answer, FakeApi};
+use skiff_test::{Finished, Program};
 use tempfile::TempDir;
 
 /// The surroundings of one test.
@@ -50,6 +52,19 @@ impl Sandbox {
         fs::create_dir_all(&folder).expect("a folder in the test's home");
         fs::write(folder.join("config"), text).expect("a file in the test's home");
     }
+}
+
+/// Runs a command against an API server that answers as it is told.
+pub(crate) async fn against(answers: Vec<Answer>, command: &[&str]) -> Finished {
+    let api = FakeApi::start(answers).await.expect("a port is free");
+    let sandbox = Sandbox::new();
+    sandbox.kubeconfig("http", api.address);
+    sandbox.skiff().run(command).await
+}
+
+/// A list as an API server gives it.
+pub(crate) fn list(kind: &str, items: &[Value]) -> Value {
+    json!({ "kind": kind, "apiVersion": "v1", "metadata": {}, "items": items })
 }
 
 /// The program under test in a folder of its own, where its agent can lie beside it.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use skiff_test::Finished;
-use skiff_test::fake_api::{Answer, FakeApi};
+use skiff_test::fake_api::Answer;
 
-use crate::sandbox::{Sandbox, assert_finished};
+use crate::sandbox::{Sandbox, against, assert_finished, list};
 
 const CLAIMS: &str = "GET /api/v1/namespaces/team/persistentvolumeclaims";
 
@@ -13,17 +13,6 @@ async fn with_file(text: &str, command: &[&str]) -> Finished {
     let sandbox = Sandbox::new();
     sandbox.write("volume.yaml", text);
     sandbox.skiff().run(command).await
-}
-
-async fn against(answers: Vec<Answer>, command: &[&str]) -> Finished {
-    let api = FakeApi::start(answers).await.expect("a port is free");
-    let sandbox = Sandbox::new();
-    sandbox.kubeconfig("http", api.address);
-    sandbox.skiff().run(command).await
-}
-
-fn list(kind: &str, items: &[Value]) -> Value {
-    json!({ "kind": kind, "apiVersion": "v1", "metadata": {}, "items": items })
 }
 
 /// A claim that is a volume and has come this far.

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
 use k8s_openapi::api::node::v1::RuntimeClass;
-use skiff_compile::{AgentBuild, ClusterFacts, CompileError, Ids, Input, compile, labels};
+use skiff_compile::{ClusterFacts, CompileError, labels};
 use skiff_kube::{ApiCause, ApiError, Cluster, quantity_thousandths};
 use skiff_schema::DockerMode;
 use thiserror::Error;
 
 use super::{Finding, Verdict, Way, told};
+use crate::LaunchRequest;
+use crate::launch::plan;
 use crate::launchable::{NotLaunchable, launchable};
-use crate::{LaunchRequest, owner};
 
 /// Stands for the owner Secret that a dry run does not make.
 const NO_OWNER: &str = "00000000-0000-0000-0000-000000000000";
@@ -50,28 +51,12 @@ impl Shape {
     ) -> Result<Self, NoShape> {
         let config = way.configuration(&request.config);
         launchable(&request.task)?;
+        let plan = plan(cluster, request, &config, facts)?;
         let agents = request.agents.iter();
-        let architectures: Vec<&str> = agents.map(|agent| agent.architecture).collect();
-        let plan = compile(&Input {
-            task: &request.task,
-            resources: request.task.first(),
-            config: &config,
-            facts,
-            ids: &Ids {
-                cluster: request.cluster.clone(),
-                user: request.user.name.clone(),
-                user_hash: request.user.hash.clone(),
-                namespace: cluster.namespace.clone(),
-                context: cluster.context.clone(),
-                launching: None,
-                command: String::new(),
-                key: owner::new_key(),
-            },
-            agent: &AgentBuild::of(&request.agents[0].bytes, &architectures),
-        })?;
-        let pod = plan.nodes.pods(NO_OWNER).next().unwrap_or_default();
-        let architectures = architectures.into_iter().map(str::to_owned).collect();
-        Ok(Self { pod, architectures })
+        Ok(Self {
+            pod: plan.nodes.pods(NO_OWNER).next().unwrap_or_default(),
+            architectures: agents.map(|agent| agent.architecture.to_owned()).collect(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use skiff_compile::{
 };
 use skiff_kube::{Cluster, PodState, observe};
 use skiff_proto::{Autostop, JobId};
-use skiff_schema::DockerMode;
+use skiff_schema::{DockerMode, KubernetesConfig};
 
 use super::facts::facts;
 use super::{LaunchError, LaunchRequest};
@@ -63,7 +63,7 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
         cluster.get::<Secret>(name.as_str()),
         cluster.get::<Pod>(&pod_name),
     )?;
-    let plan = plan(cluster, &request, &facts)?;
+    let plan = plan(cluster, &request, &request.config, &facts)?;
     let remembered = secret.as_ref().map(submissions::remembered);
     let last_job = remembered.iter().flatten().last().map_or(0, |job| job.id);
     let state = pod.as_ref().map(|pod| observe(pod, CONTAINERS));
@@ -106,10 +106,11 @@ pub async fn prepare(cluster: &Cluster, request: LaunchRequest) -> Result<Prepar
     })
 }
 
-/// What the launch creates, were nothing there.
-fn plan(
+/// What a launch with this configuration creates, were nothing there.
+pub(crate) fn plan(
     cluster: &Cluster,
     request: &LaunchRequest,
+    config: &KubernetesConfig,
     facts: &ClusterFacts,
 ) -> Result<Plan, CompileError> {
     let architectures: Vec<&str> = request
@@ -120,7 +121,7 @@ fn plan(
     compile(&Input {
         task: &request.task,
         resources: request.task.first(),
-        config: &request.config,
+        config,
         facts,
         ids: &Ids {
             cluster: request.cluster.clone(),

@@ -71,14 +71,8 @@ fn image() -> Result<Image> {
 async fn serve(namespace: &Namespace) -> String {
     let file = image().and_then(|image| image.save(namespace.home()));
     let file = file.unwrap_or_else(|error| panic!("{error:#}"));
-    let name = namespace.kubernetes.local_name().expect("a local cluster");
-    let load = ["local", "load", "--name", name, &file.to_string_lossy()];
-    namespace
-        .kubernetes
-        .administrator()
-        .run(&load)
-        .await
-        .code(0);
+    let loaded = namespace.kubernetes.load(&file).await;
+    loaded.expect("a local cluster");
     let containers = PORTS.map(|port| {
         json!({
             "name": format!("at-{port}"), "image": IMAGE, "imagePullPolicy": "Never",

@@ -100,15 +100,22 @@ async fn f1_a_volume_that_takes_no_overlays_as_virtiofs_gets_a_disk_image() {
     .await;
 }
 
+/// Writes more than there is room for, which fails in the container alone.
+async fn fills(namespace: &Namespace, docker: &Value) {
+    let run = "docker run --rm --network none box /busybox dd if=/dev/zero of=/big bs=1M count=600 && exit 9; \
+        docker run --rm --network none box /busybox echo the pod goes on";
+    namespace.write("task.yaml", &task(docker, None, run));
+    let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
+    launched
+        .says("No space left on device")
+        .says("the pod goes on");
+}
+
 #[tokio::test]
 async fn memory_that_is_asked_for_is_what_the_data_lies_on_and_bounds_it() {
     with_namespace(async |namespace| {
         let docker = json!({"mode": "ALL", "storage": {"kind": "memory", "size": "512Mi"}});
-        let run = "docker run --rm --network none box /busybox dd if=/dev/zero of=/big bs=1M count=600 && exit 9; \
-            docker run --rm --network none box /busybox echo the pod goes on";
-        namespace.write("task.yaml", &task(&docker, None, run));
-        let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
-        launched.says("No space left on device").says("the pod goes on");
+        fills(namespace, &docker).await;
         let known = facts(namespace, "c").await;
         assert_eq!(known["storage"], "512 MiB of memory (tmpfs)", "{known}");
         assert_eq!(known["disk"]["size"], 512 << 20, "{known}");
@@ -120,11 +127,7 @@ async fn memory_that_is_asked_for_is_what_the_data_lies_on_and_bounds_it() {
 async fn c16_a_disk_image_of_a_size_is_full_before_the_pod_is_evicted() {
     with_namespace(async |namespace| {
         let docker = json!({"mode": "ALL", "storage": {"kind": "loop", "size": "512Mi"}});
-        let run = "docker run --rm --network none box /busybox dd if=/dev/zero of=/big bs=1M count=600 && exit 9; \
-            docker run --rm --network none box /busybox echo the pod goes on";
-        namespace.write("task.yaml", &task(&docker, None, run));
-        let launched = namespace.launch("c", &["task.yaml"]).await.code(0);
-        launched.says("No space left on device").says("the pod goes on");
+        fills(namespace, &docker).await;
         let status = namespace.skiff().run(&["status", "-v"]).await.code(0);
         status.says("a disk image of 496 MiB on ");
     })

@@ -39,7 +39,6 @@ async fn import(namespace: &Namespace) -> Result<()> {
         .run(&["down", "-y", "source"])
         .await
         .code(0);
-    let name = namespace.kubernetes.local_name()?;
     let images = [
         with_programs(Image::new(SH_ONLY), &busybox)?.folder("root", 0o700, 0)?,
         with_programs(Image::new(NOT_ROOT), &busybox)?.with_config("User", "4321:4321"),
@@ -47,13 +46,7 @@ async fn import(namespace: &Namespace) -> Result<()> {
     ];
     for image in images {
         let file = image.save(namespace.home())?;
-        let path = file.to_string_lossy().into_owned();
-        namespace
-            .kubernetes
-            .administrator()
-            .run(&["local", "load", "--name", name, &path])
-            .await
-            .code(0);
+        namespace.kubernetes.load(&file).await?;
     }
     Ok(())
 }
