@@ -98,7 +98,7 @@ impl MemorySampler {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while self.is_wanted() {
                 ticks.tick().await;
-                self.look();
+                self.look(false);
             }
         }
     }
@@ -108,13 +108,14 @@ impl MemorySampler {
         lookouts.strong_count() > 0
     }
 
-    /// Looks once: who is large now, and who of those before was killed.
-    fn look(&self) {
+    /// Looks once: who is large now, and who of those before was killed. Where that is asked now, whoever is gone may be it.
+    fn look(&self, is_asked: bool) {
         let kills = self.watch.kills().unwrap_or_default();
         let mut sight = self.sight();
         if kills > sight.kills {
             sight.tries += 1;
-            if !sight.note_kill(kills, is_alive) && sight.tries < TRIES {
+            let is_last = sight.tries == TRIES;
+            if !sight.note_kill(kills, is_asked || is_last, is_alive) && !is_last {
                 // Who is large now is of no use: the victim was large before.
                 return;
             }
@@ -140,7 +141,7 @@ impl Lookout {
             return None;
         }
         // The kill may have come after the last look.
-        sampler.look();
+        sampler.look(true);
         let sight = sampler.sight();
         let victim = sight.killed.iter().rfind(|(kills, _)| kills > before);
         let victim = victim.map_or_else(
@@ -158,9 +159,12 @@ impl Lookout {
 }
 
 impl Sight {
-    /// Somebody was killed: the largest that is not there any more. False where all are there.
-    fn note_kill(&mut self, kills: u64, is_alive: impl Fn(&Seen) -> bool) -> bool {
-        let Some(victim) = self.large.iter().position(|seen| !is_alive(seen)) else {
+    /// Somebody was killed: the largest that is not there any more. False where all are there, and as long as it can be
+    /// waited: while the largest of all is there, which the kernel prefers. It may be about to go, and smaller ones have
+    /// gone by themselves.
+    fn note_kill(&mut self, kills: u64, is_last: bool, is_alive: impl Fn(&Seen) -> bool) -> bool {
+        let gone = self.large.iter().position(|seen| !is_alive(seen));
+        let Some(victim) = gone.filter(|place| is_last || *place == 0) else {
             return false;
         };
         let victim = self.large.remove(victim);
@@ -248,10 +252,22 @@ mod tests {
             large: vec![process(1, 900), process(2, 800), process(3, 10)],
             ..Sight::default()
         };
-        assert!(sight.note_kill(1, |seen| seen.pid == 1));
+        assert!(!sight.note_kill(1, false, |seen| seen.pid == 1));
+        assert!(sight.note_kill(1, true, |seen| seen.pid == 1));
         assert_eq!(sight.killed, [(1, process(2, 800))]);
-        assert!(!sight.note_kill(2, |_| true));
+        assert!(!sight.note_kill(2, true, |_| true));
         assert_eq!(sight.killed.len(), 1, "nobody is missing");
+    }
+
+    #[test]
+    fn a_process_that_went_by_itself_is_not_taken_for_one_that_is_about_to_go() {
+        let mut sight = Sight {
+            large: vec![process(1, 900), process(2, 10)],
+            ..Sight::default()
+        };
+        assert!(!sight.note_kill(1, false, |seen| seen.pid == 1));
+        assert!(sight.note_kill(1, false, |_| false));
+        assert_eq!(sight.killed, [(1, process(1, 900))]);
     }
 
     #[test]
