@@ -1,7 +1,7 @@
 //! The builder's image, which no package registry has: whoever runs the tests brings it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -24,7 +24,7 @@ pub async fn configure(namespace: &Namespace) -> bool {
              (a reference, or a tar file)\n"
         );
         // Not captured, as what a test prints would be.
-        let _ = std::fs::write("/dev/stderr", text);
+        let _ = io::stderr().write_all(text.as_bytes());
         return false;
     };
     let image = LOADED
