@@ -105,7 +105,11 @@ fn bridge(socket: UnixStream) -> io::Result<()> {
         };
         let mut from_agent = BufReader::with_capacity(CHUNK, from_agent);
         tokio::select! {
-            copied = copy_buf(&mut from_agent, &mut output) => copied.map(drop),
+            copied = copy_buf(&mut from_agent, &mut output) => match copied {
+                // The agent has ended before it has taken everything, or the connection at all.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+                copied => copied.map(drop),
+            },
             never = upward => never,
         }
     })

@@ -1,8 +1,12 @@
 //! The protocol's edges: versions, unknown requests, garbage, waiting for the agent.
 
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use skiff_proto::{Ending, FaultKind, Frame, Hello, LogPart, PROTOCOL_VERSION, Request, Response};
+
+use tempfile::TempDir;
 
 use crate::support::{AGENT, Agent, Client, job};
 
@@ -103,6 +107,26 @@ fn connect_ends_when_the_agent_does() {
         Response::Done
     );
     agent.wait();
+    assert!(bridge.wait().expect("ended").success());
+}
+
+#[test]
+fn connect_ends_when_an_agent_goes_that_has_not_answered() {
+    let root = TempDir::new().expect("a folder for the test");
+    let socket = root.path().join("run/agent.sock");
+    std::fs::create_dir_all(socket.parent().expect("it is in a folder")).expect("a folder");
+    let agent = UnixListener::bind(&socket).expect("bound");
+    let mut bridge = Command::new(AGENT)
+        .arg("--root")
+        .arg(root.path())
+        .arg("connect")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut waiting = [PollFd::new(&agent, PollFlags::IN)];
+    poll(&mut waiting, None).expect("somebody connects");
+    drop(agent);
     assert!(bridge.wait().expect("ended").success());
 }
 
