@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skiff_proto::paths;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::arguments::Engine;
 use crate::cgroup::PidsWatch;
@@ -11,6 +11,7 @@ use crate::docker_causes::explain;
 use crate::docker_report::{DockerReport, Phase, last_words, log_length, log_since};
 use crate::environment::Surroundings;
 use crate::gate::is_there;
+use crate::known::Known;
 use crate::layout::Layout;
 use crate::memory_sampler::{Lookout, MemorySampler};
 use crate::watch_dir::DirWatch;
@@ -19,6 +20,10 @@ use crate::watch_dir::DirWatch;
 const TO_ANSWER: Duration = Duration::from_secs(1);
 /// How long the daemon's wrapper has to say why there is no daemon.
 const TO_TELL: Duration = Duration::from_secs(3);
+/// How long what the daemon has said may be on its way to its log: it writes to a pipe, and answers its client then.
+const TO_WRITE: Duration = Duration::from_secs(1);
+/// How often the log is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What is looked at when a stage begins, to be compared when it has failed.
 #[derive(Debug)]
@@ -113,8 +118,23 @@ impl DockerWitness {
                 report.memory_words()
             ));
         }
-        let log = log_since(&self.layout, self.log).ok()?;
-        explain(&log).map(|known| format!("Docker had trouble that is known: {}", known.meaning))
+        let known = timeout(TO_WRITE, self.until_explained()).await.ok()?;
+        Some(format!(
+            "Docker had trouble that is known: {}",
+            known.meaning
+        ))
+    }
+
+    /// Waits for something in the log that is known.
+    async fn until_explained(&self) -> &'static Known {
+        let mut looks = interval(LOOK);
+        loop {
+            looks.tick().await;
+            let log = log_since(&self.layout, self.log).unwrap_or_default();
+            if let Some(known) = explain(&log) {
+                return known;
+            }
+        }
     }
 
     /// Waits until the wrapper has told that the daemon has ended.

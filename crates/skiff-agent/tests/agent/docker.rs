@@ -5,6 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use skiff_proto::{DockerState, JobStatus, Request, Response};
 
@@ -138,6 +139,41 @@ fn a_job_that_fails_after_the_daemons_death_says_so() {
         "{cause}"
     );
     assert!(cause.contains("fatal: no space"), "{cause}");
+}
+
+#[test]
+fn what_the_daemon_says_while_a_job_fails_is_its_cause_though_it_is_written_late() {
+    let agent = agent();
+    let mut client = agent.client();
+    let log = socket(&agent).with_file_name("daemon.log");
+    let fails = agent.home().join("fails");
+    let listener = UnixListener::bind(socket(&agent)).expect("a socket");
+    std::fs::write(
+        socket(&agent).with_file_name("report.json"),
+        "{\"phase\":\"started\"}",
+    )
+    .expect("written");
+    let job_fails = fails.clone();
+    thread::spawn(move || {
+        let mut pinged = Vec::new();
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a connection");
+            let _ = connection.read(&mut [0; 1024]).expect("a request");
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+            connection.write_all(answer).expect("answered");
+            pinged.push(connection);
+            if job_fails.exists() {
+                // As on a busy node.
+                thread::sleep(Duration::from_millis(200));
+                let line =
+                    "level=error msg=\"Handler returned error: no basic auth credentials\"\n";
+                std::fs::write(&log, line).expect("written");
+            }
+        }
+    });
+    let failed = client.run(job(&format!("touch {}; exit 1", fails.display())));
+    let cause = failed.job.cause.expect("a cause");
+    assert!(cause.contains("SKYPILOT_DOCKER_USERNAME"), "{cause}");
 }
 
 /// A daemon that lists one running container until that was told to stop, and keeps what it was asked.
