@@ -185,11 +185,8 @@ pub(super) mod tests {
         request
     }
 
-    /// Where nobody listens.
-    pub(crate) async fn gone() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    }
+    /// Where nobody listens, nor will while a test runs: nobody is given this port unasked.
+    pub(crate) const GONE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
     fn answer_to(request: &[u8], truncated: bool) -> Vec<u8> {
         let mut answer = Message::from_vec(request).unwrap();
@@ -204,9 +201,14 @@ pub(super) mod tests {
     /// A server that answers over UDP, cut off if told so, and over TCP whole; each time first to a
     /// question that nobody asked.
     pub(crate) async fn server(truncated: bool) -> SocketAddr {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = tcp.local_addr().unwrap();
-        let udp = UdpSocket::bind(address).await.unwrap();
+        let (tcp, address, udp) = loop {
+            let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = tcp.local_addr().unwrap();
+            // Another test may have the port for UDP.
+            if let Ok(udp) = UdpSocket::bind(address).await {
+                break (tcp, address, udp);
+            }
+        };
         tokio::spawn(async move {
             let mut buffer = [0; 512];
             loop {
@@ -241,11 +243,10 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_gone_is_passed_over() {
-        let gone = gone().await;
         let request = question().to_vec().unwrap();
-        let upstream = fixed(vec![gone, server(false).await]);
+        let upstream = fixed(vec![GONE, server(false).await]);
         assert!(upstream.pass_on(&request, Transport::Udp).await.is_some());
-        let none = fixed(vec![gone]).pass_on(&request, Transport::Tcp).await;
+        let none = fixed(vec![GONE]).pass_on(&request, Transport::Tcp).await;
         assert_eq!(none, None);
     }
 

@@ -212,7 +212,7 @@ mod tests {
 
     use super::{
         super::{
-            forward::tests::{fixed, gone, question, server},
+            forward::tests::{GONE, fixed, question, server},
             zone::tests::zone,
         },
         *,
@@ -220,7 +220,7 @@ mod tests {
 
     /// Serves the example zone; gives where.
     async fn serving(upstream: Option<Upstream>) -> SocketAddr {
-        let sockets = Sockets::bind_to(Ipv4Addr::LOCALHOST, 0).await.unwrap();
+        let sockets = Sockets::bind(Ipv4Addr::LOCALHOST).await.unwrap();
         let address = (Ipv4Addr::LOCALHOST, sockets.port()).into();
         let (publish, zone_seen) = watch::channel(None);
         publish.send_replace(Some(Arc::new(zone())));
@@ -284,8 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_of_the_host_that_is_gone_is_told_as_a_failure() {
-        let gone = gone().await;
-        let server = serving(Some(fixed(vec![gone]))).await;
+        let server = serving(Some(fixed(vec![GONE]))).await;
         let answer = asked(server, &about("example.com."), Transport::Tcp).await;
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     }
