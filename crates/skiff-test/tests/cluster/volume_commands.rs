@@ -237,7 +237,9 @@ async fn what_a_claim_keeps_is_refused_with_what_it_has() {
         let unknown = apply("class.yaml").await.code(1).one_error();
         unknown
             .notes("there is no storage class `fast`")
-            .notes("there are: standard");
+            // Other tests make classes too.
+            .notes("there are: ")
+            .notes("standard");
         skiff
             .run(&["volumes", "ls"])
             .await
